@@ -1,0 +1,32 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace onestep {
+
+/// What an error is about; the command line's exit codes follow it.
+enum class ErrorKind {
+  usage,      ///< A request that can't be met: a value out of range, a sampler that doesn't suit the model.
+  model,      ///< The model: missing, not a model, broken metadata, fails its trial call.
+  file,       ///< Another file: missing, malformed, of the wrong shape, can't be written.
+  numerical,  ///< NaN or infinity in a result.
+};
+
+/// The only exception that leaves the library. The message names the thing, its value, the rule and the way out.
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string& message);
+  ErrorKind kind() const noexcept { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+/// A model file that can't be used.
+class ModelError : public Error {
+ public:
+  explicit ModelError(const std::string& message);
+};
+
+}  // namespace onestep

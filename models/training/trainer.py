@@ -1,0 +1,80 @@
+"""The loop that every stage shares: steps, averaging, checkpoints, sheets. A killed run resumes to the same result."""
+
+import copy
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+def save_atomically(content: dict, path: Path) -> None:
+    """A kill while writing leaves the old file whole."""
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    os.replace(partial, path)
+
+
+def learning_rate(progress: float) -> float:
+    """Warm-up over the first 2 %, constant, then down in a straight line over the last half; progress in [0, 1]."""
+    return min(progress / 0.02, 1.0) * min((1 - progress) / 0.5, 1.0)
+
+
+def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer], loss: Callable[[float], Tensor], *,
+          images: int, batch: int, folder: Path, seed: int, sheet: Callable[[nn.Module, Path], None],
+          every: int = 100_000) -> nn.Module:
+    """Trains `network` in place by `loss(progress)` and returns its average over the steps.
+
+    Every step draws from a generator seeded by (seed, step) alone, so that a run that was killed and resumed draws what
+    an unbroken one does. The average is exponential with a length of a tenth of the run so far (Karras et al. 2024).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint, log = folder / f"{name}.checkpoint", folder / f"{name}.log"
+    average = copy.deepcopy(network).eval()
+    steps, start = max(images // batch, 1), 0
+    base_rates = [group["lr"] for o in optimizers for group in o.param_groups]
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        start = state["step"]
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        for optimizer, saved in zip(optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved)
+        print(f"{name}: resuming at {start * batch:,} of {steps * batch:,} images")
+
+    network.train()
+    started, window = time.monotonic(), []
+    for step in range(start, steps):
+        torch.manual_seed(seed * 1_000_003 + step)
+        scale = learning_rate((step + 1) / (steps + 1))
+        groups = [group for o in optimizers for group in o.param_groups]
+        for group, rate in zip(groups, base_rates):
+            group["lr"] = rate * scale
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        value = loss(step / steps)
+        value.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        with torch.no_grad():
+            decay = 1 - min(10 / (step + 1), 1.0)
+            for mean, now in zip(average.parameters(), network.parameters()):
+                mean.lerp_(now, 1 - decay)
+
+        window.append(float(value.detach()))
+        done = step + 1
+        if done % max(min(every, 12_800) // batch, 1) == 0 or done == steps:
+            speed = (done - start) * batch / (time.monotonic() - started)
+            line = {"images": done * batch, "loss": round(sum(window) / len(window), 5), "images_per_second": round(speed)}
+            window.clear()
+            print(f"{name}: {json.dumps(line)[1:-1]}, {(steps - done) * batch / speed / 60:.0f} min left", flush=True)
+            with log.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            save_atomically({"step": done, "network": network.state_dict(), "average": average.state_dict(),
+                             "optimizers": [o.state_dict() for o in optimizers]}, checkpoint)
+        if done % max(every // batch, 1) == 0 or done == steps:
+            sheet(average, folder / f"{name}-{done * batch:08d}.png")
+    return average
