@@ -34,6 +34,12 @@ def write_sheet(denoiser: Denoiser, labels: int, shape: tuple[int, ...], device:
     Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(path)
 
 
+def describe(pictures: data.Pictures, config: UNetConfig, boundary: float) -> dict:
+    """What models/export.py has to know of a network beside its weights."""
+    return {"network": config.to_dict(), "shape": list(pictures.pixels.shape[1:]), "names": pictures.names,
+            "sigma_data": pictures.sigma_data(), "boundary": boundary, "data": pictures.source}
+
+
 def train_teacher(pictures: data.Pictures, config: UNetConfig, options: argparse.Namespace) -> Denoiser:
     """Denoising score matching as in EDM (Karras et al. 2022, Eq. 8), with 10 % of the labels dropped."""
     device, sigma_data = options.device, pictures.sigma_data()
@@ -58,7 +64,7 @@ def train_teacher(pictures: data.Pictures, config: UNetConfig, options: argparse
 
     average = train("teacher", network, optimizers(network, muon=options.muon, adam=options.adam), loss,
                     images=options.teacher_images, batch=options.batch, folder=options.output, seed=options.seed,
-                    sheet=sheet, every=options.sheet_every)
+                    about=describe(pictures, config, boundary=0.0), sheet=sheet, every=options.sheet_every)
     return Denoiser(average, sigma_data, 0.0)
 
 

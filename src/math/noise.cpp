@@ -33,9 +33,9 @@ std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, st
 
 void gaussian_noise(std::uint64_t seed, std::uint32_t draw, std::span<float> z) {
   for (std::uint64_t block = 0; 4 * block < z.size(); ++block) {
-    const auto w = philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), draw,
-                               gaussian_stream},
-                              key_of(seed));
+    const auto w =
+        philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), draw, gaussian_stream},
+                   key_of(seed));
     std::array<float, 4> normals;
     for (std::size_t pair = 0; pair < 4; pair += 2) {
       const double radius = std::sqrt(-2 * std::log(uniform(w[pair])));
