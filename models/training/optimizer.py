@@ -1,4 +1,4 @@
-"""Muon for the matrices, Adam for the rest: about half the images to the same loss as Adam alone."""
+"""Muon for the matrices (Jordan et al. 2024), Adam for the rest (Kingma & Ba 2015)."""
 
 import torch
 from torch import Tensor, nn
