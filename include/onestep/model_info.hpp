@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace onestep {
+
+enum class Role { consistency, diffusion, flow_map };
+
+/// What a model file of format 1 says of itself. Ranges are those that loading checks.
+struct ModelInfo {
+  std::string name;
+  std::string license;
+  Role role = Role::consistency;
+
+  std::string modality;             ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
+  std::vector<std::int64_t> shape;  ///< of one sample, every size >= 1.
+  double range_low = -1, range_high = 1;
+
+  std::int64_t label_count = 0;  ///< 0: unconditional.
+  std::vector<std::string> label_names;
+  std::optional<std::int64_t> null_label;  ///< The index that means "no label", label_count or above.
+
+  double noise_scale = 0.25;  ///< c_noise = noise_scale * ln(sigma).
+  double sigma_data = 0.5;    ///< Standard deviation of the data, > 0.
+  double boundary_sigma = 0;  ///< epsilon, in [0, sigma_min].
+  double sigma_min = 0.002, sigma_max = 80, rho = 7;
+
+  std::map<int, std::vector<double>> levels;  ///< Recommended levels for a number of steps.
+  bool renoise_by_level = false;              ///< Add tau rather than sqrt(tau^2 - epsilon^2) before a further step.
+  bool clip_denoised = false;
+};
+
+}  // namespace onestep

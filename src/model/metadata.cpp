@@ -1,0 +1,211 @@
+#include "metadata.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+
+#include "levels.hpp"
+#include "onestep/error.hpp"
+
+namespace onestep {
+namespace {
+
+using Json = nlohmann::json;
+
+/// One object of the metadata, with its place in the file for messages.
+class Fields {
+ public:
+  Fields(const Json& object, std::string path, const std::string& file, std::initializer_list<const char*> known)
+      : object_(object), path_(std::move(path)), file_(file) {
+    if (!object.is_object()) fail("", "must be an object");
+    for (const auto& [name, value] : object.items()) {
+      if (std::find(known.begin(), known.end(), name) == known.end()) {
+        std::string names;
+        for (const char* k : known) names += (names.empty() ? "" : ", ") + std::string(k);
+        fail(name, "is an unknown field; known are " + names);
+      }
+    }
+  }
+
+  bool has(const std::string& name) const { return object_.contains(name) && !object_.at(name).is_null(); }
+
+  const Json& at(const std::string& name) const {
+    if (!object_.contains(name)) throw ModelError(file_ + ": onestep.json: " + place(name) + " is missing");
+    return object_.at(name);
+  }
+
+  std::string text(const std::string& name) const {
+    if (!at(name).is_string()) fail(name, "must be a string");
+    return at(name).get<std::string>();
+  }
+
+  std::string one_of(const std::string& name, std::initializer_list<const char*> allowed) const {
+    const std::string value = text(name);
+    std::string names;
+    for (const char* a : allowed) {
+      if (value == a) return value;
+      names += (names.empty() ? "" : ", ") + std::string(a);
+    }
+    fail(name, "must be one of " + names);
+  }
+
+  double number(const std::string& name, double low, double high, const std::string& rule) const {
+    const Json& value = at(name);
+    // JSON can spell 1e999, which reads as infinity.
+    if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < low ||
+        value.get<double>() > high) {
+      fail(name, "must be " + rule);
+    }
+    return value.get<double>();
+  }
+
+  double positive(const std::string& name) const { return number(name, 1e-30, 1e30, "a number above 0"); }
+
+  std::int64_t whole(const std::string& name, std::int64_t low, std::int64_t high) const {
+    const Json& value = at(name);
+    if (!value.is_number_integer() || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
+      fail(name, "must be a whole number in [" + std::to_string(low) + ", " + std::to_string(high) + "]");
+    }
+    return value.get<std::int64_t>();
+  }
+
+  [[noreturn]] void fail(const std::string& name, const std::string& rule) const {
+    const Json& value = name.empty() ? object_ : object_.at(name);
+    std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    if (shown.size() > 60) shown = shown.substr(0, 57) + "...";
+    throw ModelError(file_ + ": onestep.json: " + place(name) + " = " + shown + " " + rule);
+  }
+
+  Fields object(const std::string& name, std::initializer_list<const char*> known) const {
+    return Fields(at(name), place(name), file_, known);
+  }
+
+ private:
+  std::string place(const std::string& name) const {
+    if (name.empty()) return path_.empty() ? "the whole" : path_;
+    return path_.empty() ? name : path_ + "." + name;
+  }
+
+  const Json& object_;
+  std::string path_;
+  const std::string& file_;
+};
+
+constexpr std::int64_t most = 1 << 20;  // of a size or a number of labels: far above any model, far below overflow
+
+void read_sample(const Fields& fields, ModelInfo& info) {
+  info.modality = fields.one_of("modality", {"image", "audio", "video"});
+  const std::size_t dimensions = info.modality == "audio" ? 2 : info.modality == "image" ? 3 : 4;
+  const Json& shape = fields.at("shape");
+  if (!shape.is_array() || shape.size() != dimensions) {
+    fields.fail("shape", "must be " + std::to_string(dimensions) + " sizes for " + info.modality);
+  }
+  for (const Json& size : shape) {
+    if (!size.is_number_integer() || size.get<std::int64_t>() < 1 || size.get<std::int64_t>() > most) {
+      fields.fail("shape", "must hold whole numbers in [1, " + std::to_string(most) + "]");
+    }
+    info.shape.push_back(size.get<std::int64_t>());
+  }
+  if (fields.has("range")) {
+    const Json& range = fields.at("range");
+    if (!range.is_array() || range.size() != 2 || !range[0].is_number() || !range[1].is_number() ||
+        range[0].get<double>() >= range[1].get<double>()) {
+      fields.fail("range", "must be two numbers, the lower first");
+    }
+    info.range_low = range[0].get<double>();
+    info.range_high = range[1].get<double>();
+  }
+}
+
+void read_labels(const Fields& fields, ModelInfo& info) {
+  info.label_count = fields.whole("count", 1, most);
+  if (fields.has("encoding")) fields.one_of("encoding", {"index"});
+  if (fields.has("names")) {
+    const Json& names = fields.at("names");
+    if (!names.is_array() || names.size() != static_cast<std::size_t>(info.label_count)) {
+      fields.fail("names", "must be an array of labels.count = " + std::to_string(info.label_count) + " strings");
+    }
+    for (const Json& name : names) {
+      if (!name.is_string()) fields.fail("names", "must hold strings");
+      info.label_names.push_back(name.get<std::string>());
+    }
+  }
+  if (fields.has("null")) info.null_label = fields.whole("null", info.label_count, 2 * most);
+}
+
+void read_network(const Fields& fields, ModelInfo& info) {
+  const Fields input = fields.object("noise_input", {"kind", "scale"});
+  input.one_of("kind", {"log_sigma"});
+  info.noise_scale = input.positive("scale");
+  const Fields prediction = fields.object("prediction", {"kind", "sigma_data", "boundary_sigma"});
+  prediction.one_of("kind", {"edm"});
+  info.sigma_data = prediction.positive("sigma_data");
+  info.boundary_sigma = prediction.number("boundary_sigma", 0, 1e30, "a number of 0 or more");
+}
+
+void read_sampling(const Fields& fields, const std::string& file, ModelInfo& info) {
+  if (fields.has("renoise")) info.renoise_by_level = fields.one_of("renoise", {"boundary", "level"}) == "level";
+  if (fields.has("clip_denoised")) {
+    if (!fields.at("clip_denoised").is_boolean()) fields.fail("clip_denoised", "must be true or false");
+    info.clip_denoised = fields.at("clip_denoised").get<bool>();
+  }
+  if (!fields.has("levels")) return;
+  if (!fields.at("levels").is_object()) fields.fail("levels", "must be an object: a number of steps to its levels");
+  for (const auto& [key, value] : fields.at("levels").items()) {
+    const bool numeric =
+        value.is_array() && std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_number(); });
+    if (!numeric || value.empty() || key != std::to_string(value.size())) {
+      fields.fail("levels", "must map a number of steps to as many numbers; \"" + key + "\" does not");
+    }
+    const auto levels = value.get<std::vector<double>>();
+    try {
+      require_falling(levels, info.boundary_sigma);
+    } catch (const Error& error) {
+      throw ModelError(file + ": onestep.json: sampling.levels." + key + ": " + error.what());
+    }
+    if (levels.front() > info.sigma_max * (1 + 1e-6)) fields.fail("levels", "must not exceed noise.sigma_max");
+    info.levels[static_cast<int>(levels.size())] = levels;
+  }
+}
+
+}  // namespace
+
+ModelInfo parse_metadata(const std::string& json, const std::string& file) {
+  Json root;
+  try {
+    root = Json::parse(json);
+  } catch (const Json::exception& error) {
+    throw ModelError(file + ": onestep.json is not valid JSON: " + error.what());
+  }
+  const Fields fields(
+      root, "", file,
+      {"format", "name", "license", "role", "sample", "labels", "network", "noise", "sampling", "card"});
+  const std::int64_t format = fields.whole("format", 1, most);
+  if (format != 1) {
+    throw ModelError(file + ": onestep.json: format = " + std::to_string(format) +
+                     ", but this version reads format 1; use a newer onestep");
+  }
+  ModelInfo info;
+  info.name = fields.text("name");
+  if (fields.has("license")) info.license = fields.text("license");
+  const std::string role = fields.one_of("role", {"consistency", "diffusion", "flow_map"});
+  info.role = role == "consistency" ? Role::consistency : role == "diffusion" ? Role::diffusion : Role::flow_map;
+  read_sample(fields.object("sample", {"modality", "shape", "range", "sample_rate", "frame_rate"}), info);
+  if (fields.has("labels")) read_labels(fields.object("labels", {"count", "names", "encoding", "null"}), info);
+  read_network(fields.object("network", {"noise_input", "prediction"}), info);
+
+  const Fields noise = fields.object("noise", {"sigma_min", "sigma_max", "rho"});
+  info.sigma_min = noise.positive("sigma_min");
+  info.sigma_max = noise.positive("sigma_max");
+  if (info.sigma_max <= info.sigma_min) noise.fail("sigma_max", "must be above sigma_min");
+  info.rho = noise.positive("rho");
+  if (info.boundary_sigma > info.sigma_min) noise.fail("sigma_min", "must not be below prediction.boundary_sigma");
+
+  if (fields.has("sampling")) {
+    read_sampling(fields.object("sampling", {"levels", "renoise", "clip_denoised"}), file, info);
+  }
+  return info;
+}
+
+}  // namespace onestep

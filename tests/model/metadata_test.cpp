@@ -1,0 +1,98 @@
+#include "metadata.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "onestep/error.hpp"
+
+namespace onestep {
+namespace {
+
+const std::string valid = R"({
+  "format": 1, "name": "tiny", "license": "MIT", "role": "consistency",
+  "sample": {"modality": "image", "shape": [1, 28, 28], "range": [-1, 1]},
+  "labels": {"count": 2, "names": ["cat", "dog"], "encoding": "index", "null": 2},
+  "network": {"noise_input": {"kind": "log_sigma", "scale": 0.25},
+              "prediction": {"kind": "edm", "sigma_data": 0.5, "boundary_sigma": 0.002}},
+  "noise": {"sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0},
+  "sampling": {"levels": {"1": [80.0], "2": [80.0, 0.821]}, "renoise": "boundary", "clip_denoised": true},
+  "card": {"anything": ["at", "all"]}
+})";
+
+TEST(Metadata, IsReadFieldByField) {
+  const ModelInfo info = parse_metadata(valid, "m.pt");
+  EXPECT_EQ(info.name, "tiny");
+  EXPECT_EQ(info.role, Role::consistency);
+  EXPECT_EQ(info.shape, (std::vector<std::int64_t>{1, 28, 28}));
+  EXPECT_EQ(info.label_names, (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(info.null_label, 2);
+  EXPECT_EQ(info.boundary_sigma, 0.002);
+  EXPECT_EQ(info.levels.at(2), (std::vector<double>{80, 0.821}));
+  EXPECT_FALSE(info.renoise_by_level);
+  EXPECT_TRUE(info.clip_denoised);
+}
+
+struct Broken {
+  std::string from, to, message;
+};
+
+class BrokenMetadata : public testing::TestWithParam<Broken> {};
+
+TEST_P(BrokenMetadata, IsRefusedByNameValueAndRule) {
+  std::string json = valid;
+  const auto at = json.find(GetParam().from);
+  ASSERT_NE(at, std::string::npos);
+  json.replace(at, GetParam().from.size(), GetParam().to);
+  try {
+    parse_metadata(json, "m.pt");
+    FAIL() << "accepted: " << GetParam().to;
+  } catch (const ModelError& error) {
+    EXPECT_EQ(std::string(error.what()).substr(0, GetParam().message.size()), GetParam().message);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rules, BrokenMetadata,
+    testing::Values(
+        Broken{"\"format\": 1,", "\"format\": ", "m.pt: onestep.json is not valid JSON: "},
+        Broken{"\"format\": 1", "\"format\": 2",
+               "m.pt: onestep.json: format = 2, but this version reads format 1; use a newer onestep"},
+        Broken{"\"format\": 1, ", "", "m.pt: onestep.json: format is missing"},
+        Broken{"\"tiny\"", "3", "m.pt: onestep.json: name = 3 must be a string"},
+        Broken{"\"license\"", "\"licence\"", "m.pt: onestep.json: licence = \"MIT\" is an unknown field; known are "},
+        Broken{"\"consistency\"", "\"gan\"",
+               "m.pt: onestep.json: role = \"gan\" must be one of consistency, diffusion, flow_map"},
+        Broken{"[1, 28, 28]", "[28, 28]", "m.pt: onestep.json: sample.shape = [28,28] must be 3 sizes for image"},
+        Broken{"[1, 28, 28]", "[1, 0, 28]",
+               "m.pt: onestep.json: sample.shape = [1,0,28] must hold whole numbers in [1, "},
+        Broken{"[-1, 1]", "[1, -1]", "m.pt: onestep.json: sample.range = [1,-1] must be two numbers, the lower first"},
+        Broken{"\"count\": 2", "\"count\": 0", "m.pt: onestep.json: labels.count = 0 must be a whole number in [1, "},
+        Broken{"\"cat\", ", "",
+               "m.pt: onestep.json: labels.names = [\"dog\"] must be an array of labels.count = 2 strings"},
+        Broken{"\"null\": 2", "\"null\": 1", "m.pt: onestep.json: labels.null = 1 must be a whole number in [2, "},
+        Broken{"\"log_sigma\"", "\"time\"",
+               "m.pt: onestep.json: network.noise_input.kind = \"time\" must be one of log_sigma"},
+        Broken{"\"sigma_data\": 0.5", "\"sigma_data\": -1",
+               "m.pt: onestep.json: network.prediction.sigma_data = -1 must be a number above 0"},
+        Broken{"\"boundary_sigma\": 0.002", "\"boundary_sigma\": 0.01",
+               "m.pt: onestep.json: noise.sigma_min = 0.002 must not be below prediction.boundary_sigma"},
+        Broken{"\"sigma_max\": 80.0", "\"sigma_max\": 0.001",
+               "m.pt: onestep.json: noise.sigma_max = 0.001 must be above sigma_min"},
+        Broken{"\"rho\": 7.0", "\"rho\": \"7\"", "m.pt: onestep.json: noise.rho = \"7\" must be a number above 0"},
+        Broken{"[80.0, 0.821]", "[80.0, 90]",
+               "m.pt: onestep.json: sampling.levels.2: levels[1] = 90 must be below levels[0] = 80"},
+        Broken{"\"2\": [", "\"3\": [", "m.pt: onestep.json: sampling.levels = "},
+        Broken{"\"renoise\": \"boundary\"", "\"renoise\": \"none\"",
+               "m.pt: onestep.json: sampling.renoise = \"none\" must be one of boundary, level"},
+        Broken{"\"clip_denoised\": true", "\"clip_denoised\": 1",
+               "m.pt: onestep.json: sampling.clip_denoised = 1 must be true or false"}));
+
+TEST(Metadata, ThatIsNoObjectIsRefused) {
+  for (const char* json : {"", "[]", "3", "null", "{\"format\":", "\xff\xfe"}) {
+    EXPECT_THROW(parse_metadata(json, "m.pt"), ModelError) << json;
+  }
+}
+
+}  // namespace
+}  // namespace onestep
