@@ -1,0 +1,136 @@
+#include <caffe2/serialize/inline_container.h>
+#include <torch/script.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "metadata.hpp"
+#include "model_file.hpp"
+#include "onestep/error.hpp"
+
+namespace onestep {
+namespace {
+
+using torch::Tensor;
+
+/// libtorch's messages go on for pages of stack: their first line says what is wrong.
+std::string first_line(const std::exception& error) {
+  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+  const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+class TorchScriptNetwork : public Network {
+ public:
+  explicit TorchScriptNetwork(torch::jit::Module module) : module_(std::move(module)) {}
+
+  Tensor forward(const Tensor& x, const Tensor& noise, const Tensor& label) override {
+    const torch::InferenceMode guard;
+    std::vector<torch::IValue> inputs{x, noise};
+    if (label.defined()) inputs.emplace_back(label);
+    return module_.forward(std::move(inputs)).toTensor();
+  }
+
+ private:
+  torch::jit::Module module_;
+};
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (const auto size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
+void check_arguments(const torch::jit::Module& module, const std::string& file, const ModelInfo& info) {
+  if (!module.find_method("forward")) throw ModelError(file + ": the module has no forward method; export it with one");
+  // The first argument is the module itself.
+  const auto& arguments = module.get_method("forward").function().getSchema().arguments();
+  const std::size_t given = info.label_count > 0 ? 3 : 2;
+  std::size_t required = 0;
+  for (std::size_t i = 1; i < arguments.size(); ++i) required += !arguments[i].default_value().has_value();
+  if (given < required || given > arguments.size() - 1) {
+    throw ModelError(
+        file + ": forward takes " + std::to_string(arguments.size() - 1) + " arguments, but its metadata " +
+        (given == 3 ? "has labels, which makes 3: x, noise, label" : "has no labels, which makes 2: x, noise"));
+  }
+}
+
+void try_out(Network& network, const std::string& file, const ModelInfo& info) {
+  std::vector<std::int64_t> shape = info.shape;
+  shape.insert(shape.begin(), 2);
+  // Two different rows, so that one that leaks into the other shows.
+  const Tensor x = torch::linspace(-1, 1, c10::multiply_integers(shape)).reshape(shape) / info.sigma_data;
+  const Tensor noise = torch::full({2}, info.noise_scale * std::log(info.sigma_min));
+  const Tensor label = info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}) : Tensor();
+
+  const Tensor both = network.forward(x, noise, label);
+  if (both.sizes() != x.sizes()) {
+    throw ModelError(file + ": the network returned shape " + shape_text(both.sizes()) + " for an input of shape " +
+                     shape_text(x.sizes()) + "; they must be equal");
+  }
+  if (both.scalar_type() != torch::kFloat32) {
+    throw ModelError(file + ": the network returned " + c10::toString(both.scalar_type()) +
+                     "; it must return float32 (Float)");
+  }
+  if (!both.isfinite().all().item<bool>()) {
+    throw ModelError(file +
+                     ": the network returned NaN or infinity in its trial call at sigma_min; retrain or re-export it");
+  }
+  for (int row = 0; row < 2; ++row) {
+    const Tensor alone = network.forward(x.narrow(0, row, 1), noise.narrow(0, row, 1),
+                                         label.defined() ? label.narrow(0, row, 1) : label);
+    const double difference = (alone - both.narrow(0, row, 1)).abs().max().item<double>();
+    // Not `>`: a NaN must fail too.
+    if (!(difference <= 1e-3)) {
+      throw ModelError(file + ": sample " + std::to_string(row) + " of a batch differs by " +
+                       std::to_string(difference) +
+                       " from the same sample alone, allowed is 0.001; is the module in eval mode?");
+    }
+  }
+}
+
+}  // namespace
+
+ModelInfo read_model_info(const std::string& file) {
+  std::error_code error;
+  const auto status = std::filesystem::status(file, error);
+  if (!std::filesystem::exists(status)) throw ModelError(file + ": no such file");
+  if (std::filesystem::is_directory(status)) throw ModelError(file + ": is a folder; give the model file in it");
+  const auto size = std::filesystem::file_size(file, error);
+  if (error) throw ModelError(file + ": can't be read: " + error.message());
+  if (size == 0) throw ModelError(file + ": is empty; copy or export it again");
+  std::string json;
+  try {
+    caffe2::serialize::PyTorchStreamReader reader(file);
+    if (!reader.hasRecord("constants.pkl")) {
+      throw ModelError(file + ": is no TorchScript file (a Python state dict?); write one with models/export.py");
+    }
+    if (!reader.hasRecord("extra/onestep.json")) {
+      throw ModelError(file + ": is TorchScript, but holds no onestep.json; write it with models/export.py");
+    }
+    const auto [data, length] = reader.getRecord("extra/onestep.json");
+    json.assign(static_cast<const char*>(data.get()), length);
+  } catch (const ModelError&) {
+    throw;
+  } catch (const std::exception& e) {
+    throw ModelError(file + ": is no TorchScript file, or is damaged (" + first_line(e) + "); copy or export it again");
+  }
+  return parse_metadata(json, file);
+}
+
+std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info) {
+  try {
+    torch::jit::Module module = torch::jit::load(file, torch::kCPU);
+    module.eval();
+    check_arguments(module, file, info);
+    auto network = std::make_unique<TorchScriptNetwork>(std::move(module));
+    try_out(*network, file, info);
+    return network;
+  } catch (const ModelError&) {
+    throw;
+  } catch (const std::exception& e) {
+    throw ModelError(file + ": the network can't be loaded or fails its trial call: " + first_line(e));
+  }
+}
+
+}  // namespace onestep

@@ -1,0 +1,79 @@
+#include "model_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "denoiser.hpp"
+#include "onestep/error.hpp"
+
+namespace onestep {
+namespace {
+
+std::string path(const std::string& name) { return std::string(ONESTEP_TEST_MODELS) + "/" + name; }
+
+std::string refusal(const std::string& name) {
+  try {
+    const ModelInfo info = read_model_info(path(name));
+    load_torchscript(path(name), info);
+  } catch (const ModelError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(ModelFile, IsLoadedAndRun) {
+  const ModelInfo info = read_model_info(path("Good.pt"));
+  EXPECT_EQ(info.name, "tiny");
+  const auto network = load_torchscript(path("Good.pt"), info);
+  const torch::Tensor x = torch::ones({3, 1, 4, 4});
+  EXPECT_TRUE(torch::equal(network->forward(x, torch::full({3}, 2.0f), {}), torch::full({3, 1, 4, 4}, 2.5f)));
+}
+
+// F(x, c) = x / 2 + c at sigma = 2: skip x + out (in x / 2 + ln(2) / 4). 1e-6: float32 rounding of values of about 1.
+TEST(Denoiser, PreconditionsTheNetwork) {
+  const ModelInfo info = read_model_info(path("Good.pt"));
+  const auto network = load_torchscript(path("Good.pt"), info);
+  const Denoiser f(*network, info, {});
+  const double skip = 0.25 / (1.998 * 1.998 + 0.25), total = std::sqrt(4.25), out = 1.998 * 0.5 / total;
+  const double expected = skip * 3 + out * (3 / total / 2 + std::log(2.0) / 4);
+  const torch::Tensor y = f(torch::full({2, 1, 4, 4}, 3.0f), 2);
+  EXPECT_LT((y - expected).abs().max().item<double>(), 1e-6);
+}
+
+TEST(Denoiser, IsTheIdentityAtTheBoundary) {
+  const ModelInfo info = read_model_info(path("Good.pt"));
+  const auto network = load_torchscript(path("Good.pt"), info);
+  const torch::Tensor x = torch::linspace(-1, 1, 32).reshape({2, 1, 4, 4});
+  EXPECT_TRUE(torch::equal(Denoiser(*network, info, {})(x, 0.002), x));
+}
+
+struct Refused {
+  std::string file, says;
+};
+
+class BadModelFile : public testing::TestWithParam<Refused> {};
+
+TEST_P(BadModelFile, IsRefusedWithTheReason) {
+  const std::string message = refusal(GetParam().file);
+  EXPECT_EQ(message.find(path(GetParam().file) + ": "), 0u) << message;
+  EXPECT_NE(message.find(GetParam().says), std::string::npos) << message;
+  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rules, BadModelFile,
+    testing::Values(Refused{"Missing.pt", "no such file"}, Refused{"", "is a folder"}, Refused{"Empty.pt", "is empty"},
+                    Refused{"Text.pt", "is no TorchScript file, or is damaged"},
+                    Refused{"Truncated.pt", "is no TorchScript file, or is damaged"},
+                    Refused{"StateDict.pt", "is no TorchScript file (a Python state dict?)"},
+                    Refused{"NoMetadata.pt", "holds no onestep.json"},
+                    Refused{"ThreeArguments.pt", "forward takes 3 arguments, but its metadata has no labels"},
+                    Refused{"WrongShape.pt", "returned shape [2, 1, 2, 4] for an input of shape [2, 1, 4, 4]"},
+                    Refused{"WrongType.pt", "returned Double; it must return float32"},
+                    Refused{"NotANumber.pt", "returned NaN or infinity"},
+                    Refused{"MixesRows.pt", "from the same sample alone, allowed is 0.001"},
+                    Refused{"Throws.pt", "fails its trial call: "}));
+
+}  // namespace
+}  // namespace onestep
