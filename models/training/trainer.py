@@ -29,7 +29,8 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
     """Trains `network` in place by `loss(progress)` and returns its average over the steps.
 
     Every step draws from a generator seeded by (seed, step) alone, so that a run that was killed and resumed draws what
-    an unbroken one does. `about` goes into the checkpoint as it is. The average is exponential with a length of a tenth of the run so far (Karras et al. 2024).
+    an unbroken one does. `about` goes into the checkpoint, with the number of images.
+    The average is exponential with a length of a tenth of the run so far (Karras et al. 2024).
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, log = folder / f"{name}.checkpoint", folder / f"{name}.log"
@@ -73,7 +74,8 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
             print(f"{name}: {json.dumps(line)[1:-1]}, {(steps - done) * batch / speed / 60:.0f} min left", flush=True)
             with log.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            save_atomically({"about": {**about, "images": done * batch}, "step": done, "network": network.state_dict(), "average": average.state_dict(),
+            save_atomically({"about": {**about, "images": done * batch}, "step": done,
+                             "network": network.state_dict(), "average": average.state_dict(),
                              "optimizers": [o.state_dict() for o in optimizers]}, checkpoint)
         if done % max(every // batch, 1) == 0 or done == steps:
             sheet(average, folder / f"{name}-{done * batch:08d}.png")

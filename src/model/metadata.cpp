@@ -13,17 +13,23 @@ namespace {
 
 using Json = nlohmann::json;
 
+using Names = std::initializer_list<const char*>;
+
+std::string joined(Names names) {
+  std::string text;
+  for (const char* name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
 /// One object of the metadata, with its place in the file for messages.
 class Fields {
  public:
-  Fields(const Json& object, std::string path, const std::string& file, std::initializer_list<const char*> known)
+  Fields(const Json& object, std::string path, const std::string& file, Names known)
       : object_(object), path_(std::move(path)), file_(file) {
     if (!object.is_object()) fail("", "must be an object");
     for (const auto& [name, value] : object.items()) {
       if (std::find(known.begin(), known.end(), name) == known.end()) {
-        std::string names;
-        for (const char* k : known) names += (names.empty() ? "" : ", ") + std::string(k);
-        fail(name, "is an unknown field; known are " + names);
+        fail(name, "is an unknown field; known are " + joined(known));
       }
     }
   }
@@ -40,14 +46,12 @@ class Fields {
     return at(name).get<std::string>();
   }
 
-  std::string one_of(const std::string& name, std::initializer_list<const char*> allowed) const {
+  std::string one_of(const std::string& name, Names allowed) const {
     const std::string value = text(name);
-    std::string names;
-    for (const char* a : allowed) {
-      if (value == a) return value;
-      names += (names.empty() ? "" : ", ") + std::string(a);
+    if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+      fail(name, "must be one of " + joined(allowed));
     }
-    fail(name, "must be one of " + names);
+    return value;
   }
 
   double number(const std::string& name, double low, double high, const std::string& rule) const {
@@ -77,9 +81,7 @@ class Fields {
     throw ModelError(file_ + ": onestep.json: " + place(name) + " = " + shown + " " + rule);
   }
 
-  Fields object(const std::string& name, std::initializer_list<const char*> known) const {
-    return Fields(at(name), place(name), file_, known);
-  }
+  Fields object(const std::string& name, Names known) const { return Fields(at(name), place(name), file_, known); }
 
  private:
   std::string place(const std::string& name) const {
