@@ -40,11 +40,24 @@ def describe(pictures: data.Pictures, config: UNetConfig, boundary: float) -> di
             "sigma_data": pictures.sigma_data(), "boundary": boundary, "data": pictures.source}
 
 
+def start_from(checkpoint: Path, network: UNet) -> int:
+    """Takes over the averaged weights of an earlier run of the same network; the number of images that it has seen."""
+    state = torch.load(checkpoint, weights_only=True)
+    try:
+        network.load_state_dict(state["average"])
+    except RuntimeError as error:
+        raise SystemExit(f"{checkpoint}: not of this network: {error}") from None
+    return state["about"]["images"]
+
+
 def train_teacher(pictures: data.Pictures, config: UNetConfig, options: argparse.Namespace) -> Denoiser:
     """Denoising score matching as in EDM (Karras et al. 2022, Eq. 8), with 10 % of the labels dropped."""
     device, sigma_data = options.device, pictures.sigma_data()
     torch.manual_seed(options.seed)
     network = UNet(config).to(device, memory_format=torch.channels_last)
+    about = describe(pictures, config, boundary=0.0)
+    if options.start_from:
+        about["images"] = start_from(options.start_from, network)
     denoiser = Denoiser(network, sigma_data, boundary=0.0)
     compiled = torch.compile(denoiser, disable=options.no_compile)
 
@@ -64,7 +77,7 @@ def train_teacher(pictures: data.Pictures, config: UNetConfig, options: argparse
 
     average = train("teacher", network, optimizers(network, muon=options.muon, adam=options.adam), loss,
                     images=options.teacher_images, batch=options.batch, folder=options.output, seed=options.seed,
-                    about=describe(pictures, config, boundary=0.0), sheet=sheet, every=options.sheet_every)
+                    about=about, sheet=sheet, every=options.sheet_every)
     return Denoiser(average, sigma_data, 0.0)
 
 
@@ -74,6 +87,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, help="side of the pictures of a folder, pixels; default: the first picture's")
     parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints, logs and sheets (default %(default)s)")
     parser.add_argument("--teacher-images", type=int, default=2_000_000, help="training pictures drawn (default %(default)s)")
+    parser.add_argument("--start-from", type=Path, metavar="CHECKPOINT",
+                        help="begin the teacher from the weights of an earlier run, such as one on other pictures of this size")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--muon", type=float, default=5e-4, help="step of the matrices (default %(default)s)")
     parser.add_argument("--adam", type=float, default=1e-3, help="step of all else (default %(default)s)")

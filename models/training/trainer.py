@@ -74,7 +74,7 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
             print(f"{name}: {json.dumps(line)[1:-1]}, {(steps - done) * batch / speed / 60:.0f} min left", flush=True)
             with log.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            save_atomically({"about": {**about, "images": done * batch}, "step": done,
+            save_atomically({"about": {**about, "images": about.get("images", 0) + done * batch}, "step": done,
                              "network": network.state_dict(), "average": average.state_dict(),
                              "optimizers": [o.state_dict() for o in optimizers]}, checkpoint)
         if done % max(every // batch, 1) == 0 or done == steps:
