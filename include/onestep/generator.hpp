@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "onestep/error.hpp"
+#include "onestep/model_info.hpp"
+
+namespace onestep {
+
+/// One- and multi-step consistency sampling (Song et al. 2023, Algorithm 1). NFE = number of levels.
+struct ConsistencySampler {
+  /// Number of steps, >= 1: the model's recommended levels for it. One step is sigma_max alone.
+  int steps = 1;
+  /// Noise levels in place of the recommended ones: falling, in (boundary_sigma, sigma_max]. Empty: by `steps`.
+  std::vector<double> levels;
+};
+
+/// Euler's method on the probability-flow ODE (Song et al. 2021). NFE = number of levels.
+struct EulerSampler {
+  int steps = 35;              ///< Karras levels (Karras et al. 2022, Eq. 5), >= 1.
+  std::vector<double> levels;  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
+};
+
+/// Heun's method (Karras et al. 2022, Algorithms 1 and 2). NFE = 2 * number of levels - 1.
+struct HeunSampler {
+  int steps = 18;              ///< Karras levels, >= 1.
+  std::vector<double> levels;  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
+  double churn = 0;            ///< S_churn, in [0, infinity); 0: deterministic.
+  double churn_sigma_min = 0;  ///< S_tmin: no noise is added at levels below it.
+  double churn_sigma_max = std::numeric_limits<double>::infinity();  ///< S_tmax: nor above it.
+  double churn_noise = 1;                                            ///< S_noise: deviation of the added noise, > 0.
+};
+
+/// Empty: the sampler of the model's role with its defaults, one step for a consistency model, Heun for a diffusion model.
+using Sampler = std::variant<std::monostate, ConsistencySampler, EulerSampler, HeunSampler>;
+
+/// What to draw.
+struct Request {
+  std::vector<std::uint64_t> seeds;  ///< One sample a seed; not empty. A seed's sample never depends on the others.
+  std::vector<std::int64_t> labels;  ///< In turn over the seeds, in [0, label_count). Empty: each seed draws its own.
+  Sampler sampler;
+  std::int64_t batch = 64;  ///< Samples a network call, >= 1.
+  bool force = false;       ///< Run a sampler that does not suit the model's role.
+  /// Unit Gaussians in place of the seeds' own: [draws, seeds, ...shape] in C order. Empty: from the seeds.
+  std::vector<float> noise;
+};
+
+/// One sample, as the sampler left it: float32 in C order, nominally in the model's range, not clamped.
+struct Sample {
+  std::uint64_t seed = 0;
+  std::optional<std::int64_t> label;  ///< None for an unconditional model.
+  std::vector<float> values;          ///< Of the model's shape.
+};
+
+/// What was done.
+struct Report {
+  std::string sampler;         ///< consistency, euler or heun.
+  std::vector<double> levels;  ///< The noise levels that were used.
+  std::int64_t nfe = 0;        ///< Network calls a sample.
+  std::int64_t count = 0;      ///< Samples finished.
+  double seconds = 0;          ///< Spent sampling, without the sink.
+  bool stopped = false;        ///< Stopped on request before all were done.
+};
+
+struct Result {
+  std::vector<Sample> samples;  ///< In the order of the request's seeds; those finished, when stopped.
+  Report report;
+};
+
+/// Network calls made so far, of how many; samples finished, of how many.
+struct Progress {
+  std::int64_t calls_done = 0, calls = 0;
+  std::int64_t samples_done = 0, samples = 0;
+};
+
+/// NaN or infinity in some samples; all others were finished.
+class NumericalError : public Error {
+ public:
+  NumericalError(const std::string& message, std::vector<std::uint64_t> seeds);
+  const std::vector<std::uint64_t>& seeds() const noexcept { return seeds_; }
+
+ private:
+  std::vector<std::uint64_t> seeds_;
+};
+
+struct LoadOptions {
+  std::string device = "cpu";  ///< cpu, cuda or cuda:i.
+};
+
+/// Called after every network call, from the thread that called generate.
+using OnProgress = std::function<void(const Progress&)>;
+/// Takes each sample as it is finished, in the order of the seeds, from the thread that called generate.
+using Sink = std::function<void(Sample&&)>;
+
+/// A model, ready to draw samples. Const calls may come from several threads at once.
+class Generator {
+ public:
+  /// model: a file, or the name of a shipped model (shipped_models). Throws ModelError; Error (usage) for a device
+  /// that this machine lacks.
+  static Generator load(const std::string& model, const LoadOptions& options = {});
+
+  Generator(Generator&&) noexcept;
+  Generator& operator=(Generator&&) noexcept;
+  ~Generator();
+
+  const ModelInfo& info() const noexcept;
+
+  /// Samples in memory. Throws Error (usage) on a request that breaks a rule, before any network call; NumericalError
+  /// on NaN or infinity. A stop is obeyed between network calls; samples of an unfinished batch are dropped.
+  Result generate(const Request& request, const OnProgress& on_progress = {}, std::stop_token stop = {}) const;
+
+  /// The same, handing over each sample as its batch ends: memory does not grow with the number of seeds. What `sink`
+  /// throws passes through.
+  Report generate(const Request& request, const Sink& sink, const OnProgress& on_progress = {},
+                  std::stop_token stop = {}) const;
+
+ private:
+  struct Parts;
+  explicit Generator(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+/// Names and files of the shipped models: those in the folders of ONESTEP_MODELS (separated by ':'), of the installed
+/// share folder, and of the source tree; the first of a name counts.
+std::vector<std::pair<std::string, std::string>> shipped_models();
+
+/// CPU threads of all network calls of this process, >= 1. Default: one a physical core.
+void set_threads(int threads);
+
+}  // namespace onestep
