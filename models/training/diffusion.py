@@ -1,5 +1,6 @@
 """The mathematics of both models: preconditioning, noise levels, the deterministic sampler (Karras et al. 2022)."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -45,5 +46,21 @@ def heun(denoise: Callable[[Tensor, float], Tensor], x: Tensor, levels: Sequence
         if following > 0:
             slope = (slope + (euler - denoise(euler, following)) / following) / 2
         x = x + (following - sigma) * slope
+        points.append(x)
+    return points
+
+
+def dpm_solver_2m(denoise: Callable[[Tensor, float], Tensor], x: Tensor, levels: Sequence[float]) -> list[Tensor]:
+    """DPM-Solver++(2M) (Lu et al. 2022, Algorithm 2) on levels that end with 0: one call a level. The points, x first."""
+    points, before, step_before = [x], None, 0.0
+    for sigma, following in zip(levels[:-1], levels[1:]):
+        denoised = denoise(x, sigma)
+        if following > 0:
+            step = math.log(sigma / following)
+            ahead = denoised if before is None else denoised + (denoised - before) * (step / (2 * step_before))
+            x = x * (following / sigma) + (1 - following / sigma) * ahead
+            before, step_before = denoised, step
+        else:
+            x = denoised
         points.append(x)
     return points

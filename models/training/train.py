@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 import data
-from diffusion import SIGMA_MAX, Denoiser, heun, karras_levels
+from diffusion import SIGMA_MAX, SIGMA_MIN, Denoiser, heun, karras_levels
+from distillation import Discriminator, Distillation
 from network import UNet, UNetConfig
 from optimizer import optimizers
 from trainer import train
@@ -61,7 +62,7 @@ def train_teacher(pictures: data.Pictures, config: UNetConfig, options: argparse
     denoiser = Denoiser(network, sigma_data, boundary=0.0)
     compiled = torch.compile(denoiser, disable=options.no_compile)
 
-    def loss(_: float) -> torch.Tensor:
+    def loss(_step: int, _steps: int) -> torch.Tensor:
         index = torch.randint(len(pictures), (options.batch,))
         x0, label = pictures.batch(index).to(device), pictures.labels[index]
         label = torch.where(torch.rand(len(label)) < 0.1, config.labels, label).to(device)
@@ -81,12 +82,39 @@ def train_teacher(pictures: data.Pictures, config: UNetConfig, options: argparse
     return Denoiser(average, sigma_data, 0.0)
 
 
+def train_student(pictures: data.Pictures, config: UNetConfig, teacher: Denoiser, perceptual: torch.nn.Module,
+                  options: argparse.Namespace) -> Denoiser:
+    """The teacher's network, tuned into a consistency function: the identity at sigma_min."""
+    device, sigma_data = options.device, teacher.sigma_data
+    torch.manual_seed(options.seed)
+    network = UNet(config).to(device, memory_format=torch.channels_last)
+    network.load_state_dict(teacher.network.state_dict())
+    compiled = torch.compile(Denoiser(network, sigma_data, SIGMA_MIN), disable=options.no_compile)
+    teacher = torch.compile(teacher.requires_grad_(False).eval(), disable=options.no_compile)
+    features = torch.compile(perceptual.features, disable=options.no_compile)
+    with torch.no_grad():
+        channels = [f.shape[1] for f in perceptual.features(pictures.batch(torch.arange(2)).to(device))]
+    discriminator = Discriminator(channels, config.labels).to(device)
+    loss = Distillation(compiled, teacher, features, discriminator, pictures, options.batch, options.seed, device)
+
+    def sheet(average, path):
+        write_sheet(Denoiser(average, sigma_data, SIGMA_MIN), config.labels, pictures.pixels.shape[1:], device, path)
+
+    judge = torch.optim.Adam(discriminator.parameters(), lr=1e-3, betas=(0.5, 0.99))
+    average = train("student", network, [*optimizers(network, muon=options.muon, adam=options.adam), judge], loss,
+                    images=options.student_images, batch=options.batch, folder=options.output, seed=options.seed,
+                    about=describe(pictures, config, boundary=SIGMA_MIN), sheet=sheet, every=options.sheet_every,
+                    beside=discriminator)
+    return Denoiser(average, sigma_data, SIGMA_MIN)
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder a class, or an .npz (images, labels); default Fashion-MNIST")
     parser.add_argument("--size", type=int, help="side of the pictures of a folder, pixels; default: the first picture's")
     parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints, logs and sheets (default %(default)s)")
     parser.add_argument("--teacher-images", type=int, default=2_000_000, help="training pictures drawn (default %(default)s)")
+    parser.add_argument("--student-images", type=int, default=2_000_000, help="the same for the student (default %(default)s)")
     parser.add_argument("--start-from", type=Path, metavar="CHECKPOINT",
                         help="begin the teacher from the weights of an earlier run, such as one on other pictures of this size")
     parser.add_argument("--batch", type=int, default=128)

@@ -23,10 +23,10 @@ def learning_rate(progress: float) -> float:
     return min(progress / 0.02, 1.0) * min((1 - progress) / 0.5, 1.0)
 
 
-def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer], loss: Callable[[float], Tensor], *,
+def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer], loss: Callable[[int, int], Tensor], *,
           images: int, batch: int, folder: Path, seed: int, sheet: Callable[[nn.Module, Path], None],
-          about: dict, every: int = 100_000) -> nn.Module:
-    """Trains `network` in place by `loss(progress)` and returns its average over the steps.
+          about: dict, every: int = 100_000, beside: nn.Module | None = None) -> nn.Module:
+    """Trains `network` in place by `loss(step, steps)` and returns its average over the steps.
 
     Every step draws from a generator seeded by (seed, step) alone, so that a run that was killed and resumed draws what
     an unbroken one does. `about` goes into the checkpoint, with the number of images.
@@ -42,6 +42,8 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
         start = state["step"]
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
+        if beside is not None:
+            beside.load_state_dict(state["beside"])
         for optimizer, saved in zip(optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
         print(f"{name}: resuming at {start * batch:,} of {steps * batch:,} images")
@@ -56,7 +58,7 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
             group["lr"] = rate * scale
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        value = loss(step / steps)
+        value = loss(step, steps)
         value.backward()
         for optimizer in optimizers:
             optimizer.step()
@@ -76,6 +78,7 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
                 file.write(json.dumps(line) + "\n")
             save_atomically({"about": {**about, "images": about.get("images", 0) + done * batch}, "step": done,
                              "network": network.state_dict(), "average": average.state_dict(),
+                             "beside": beside.state_dict() if beside is not None else {},
                              "optimizers": [o.state_dict() for o in optimizers]}, checkpoint)
         if done % max(every // batch, 1) == 0 or done == steps:
             sheet(average, folder / f"{name}-{done * batch:08d}.png")
