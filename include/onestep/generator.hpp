@@ -7,6 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,7 +18,8 @@ namespace onestep {
 
 /// One- and multi-step consistency sampling (Song et al. 2023, Algorithm 1). NFE = number of levels.
 struct ConsistencySampler {
-  /// Number of steps, >= 1: the model's recommended levels for it. One step is sigma_max alone.
+  /// Number of steps, in [1, 10000]: the model's recommended levels for it. One step is sigma_max alone.
+  /// Where the model recommends none: the first `steps` of `steps` + 1 Karras levels.
   int steps = 1;
   /// Noise levels in place of the recommended ones: falling, in (boundary_sigma, sigma_max]. Empty: by `steps`.
   std::vector<double> levels;
@@ -25,18 +27,18 @@ struct ConsistencySampler {
 
 /// Euler's method on the probability-flow ODE (Song et al. 2021). NFE = number of levels.
 struct EulerSampler {
-  int steps = 35;              ///< Karras levels (Karras et al. 2022, Eq. 5), >= 1.
+  int steps = 35;              ///< Karras levels (Karras et al. 2022, Eq. 5), in [1, 10000].
   std::vector<double> levels;  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
 };
 
 /// Heun's method (Karras et al. 2022, Algorithms 1 and 2). NFE = 2 * number of levels - 1.
 struct HeunSampler {
-  int steps = 18;              ///< Karras levels, >= 1.
+  int steps = 18;              ///< Karras levels, in [1, 10000].
   std::vector<double> levels;  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
   double churn = 0;            ///< S_churn, in [0, infinity); 0: deterministic.
   double churn_sigma_min = 0;  ///< S_tmin: no noise is added at levels below it.
   double churn_sigma_max = std::numeric_limits<double>::infinity();  ///< S_tmax: nor above it.
-  double churn_noise = 1;                                            ///< S_noise: deviation of the added noise, > 0.
+  double churn_noise = 1;                                            ///< S_noise: deviation of the added noise, >= 0.
 };
 
 /// Empty: the sampler of the model's role with its defaults, one step for a consistency model, Heun for a diffusion model.
@@ -112,6 +114,8 @@ class Generator {
   ~Generator();
 
   const ModelInfo& info() const noexcept;
+  /// The model file that was loaded.
+  const std::string& file() const noexcept;
 
   /// Samples in memory. Throws Error (usage) on a request that breaks a rule, before any network call; NumericalError
   /// on NaN or infinity. A stop is obeyed between network calls; samples of an unfinished batch are dropped.
@@ -128,7 +132,7 @@ class Generator {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Names and files of the shipped models: those in the folders of ONESTEP_MODELS (separated by ':'), of the installed
+/// Names and files of the shipped models: the .pt files in the folders of ONESTEP_MODELS (separated by ':'), of the installed
 /// share folder, and of the source tree; the first of a name counts.
 std::vector<std::pair<std::string, std::string>> shipped_models();
 

@@ -17,7 +17,7 @@ from torch.func import functional_call
 from diffusion import RHO, SIGMA_MAX, SIGMA_MIN, dpm_solver_2m
 
 LEVELS = 18  # with dpm_solver_2m, as close to the exact end as Heun's method with 35 calls
-USES = 6  # points trained on for each trajectory drawn
+USES = 8  # points trained on for each trajectory drawn
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Discriminator(nn.Module):
     def __init__(self, channels: list[int], labels: int, width: int = 64):
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, width, 1), nn.LeakyReLU(0.2), nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2))
+            nn.Sequential(nn.Conv2d(c, width, 1), nn.LeakyReLU(0.2), nn.Conv2d(width, width, 1), nn.LeakyReLU(0.2))
             for c in channels)
         self.plain = nn.ModuleList(nn.Linear(width, 1) for _ in channels)
         self.label = nn.ModuleList(nn.Embedding(labels + 1, width) for _ in channels)

@@ -11,6 +11,7 @@ from diffusion import SIGMA_MAX, SIGMA_MIN, Denoiser, heun, karras_levels
 from distillation import Discriminator, Distillation
 from network import UNet, UNetConfig
 from optimizer import optimizers
+from perceptual import PerceptualNetwork, train_perceptual
 from trainer import train
 
 
@@ -82,7 +83,7 @@ def train_teacher(pictures: data.Pictures, config: UNetConfig, options: argparse
     return Denoiser(average, sigma_data, 0.0)
 
 
-def train_student(pictures: data.Pictures, config: UNetConfig, teacher: Denoiser, perceptual: torch.nn.Module,
+def train_student(pictures: data.Pictures, config: UNetConfig, teacher: Denoiser, perceptual: PerceptualNetwork,
                   options: argparse.Namespace) -> Denoiser:
     """The teacher's network, tuned into a consistency function: the identity at sigma_min."""
     device, sigma_data = options.device, teacher.sigma_data
@@ -115,6 +116,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints, logs and sheets (default %(default)s)")
     parser.add_argument("--teacher-images", type=int, default=2_000_000, help="training pictures drawn (default %(default)s)")
     parser.add_argument("--student-images", type=int, default=2_000_000, help="the same for the student (default %(default)s)")
+    parser.add_argument("--perceptual-images", type=int, default=600_000,
+                        help="the same for the classifier behind the student's perceptual distance (default %(default)s)")
     parser.add_argument("--start-from", type=Path, metavar="CHECKPOINT",
                         help="begin the teacher from the weights of an earlier run, such as one on other pictures of this size")
     parser.add_argument("--batch", type=int, default=128)
@@ -135,7 +138,10 @@ def main() -> None:
     pictures = data.load(options.data, options.size)
     config = UNetConfig(channels=pictures.pixels.shape[1], labels=len(pictures.names))
     print(f"{pictures.source}; {len(pictures.names)} labels; sigma_data {pictures.sigma_data()}")
-    train_teacher(pictures, config, options)
+    teacher = train_teacher(pictures, config, options)
+    perceptual = train_perceptual(pictures, images=options.perceptual_images, batch=options.batch, folder=options.output,
+                                  seed=options.seed, device=options.device, compiled=not options.no_compile)
+    train_student(pictures, config, teacher, perceptual, options)
 
 
 if __name__ == "__main__":

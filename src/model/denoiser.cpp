@@ -1,4 +1,4 @@
-#include "denoiser.hpp"
+#include "onestep/tensor/denoiser.hpp"
 
 #include <cmath>
 

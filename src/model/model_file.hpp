@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "network.hpp"
+#include "onestep/tensor/network.hpp"
 #include "onestep/model_info.hpp"
 
 namespace onestep {
@@ -11,8 +11,12 @@ namespace onestep {
 /// Reads onestep.json out of a model file without running the model's code. Throws ModelError.
 ModelInfo read_model_info(const std::string& file);
 
-/// Loads the network of a TorchScript model file and tries it out: one call at batch 2 on the smallest noise, checked
+/// Loads the network of a TorchScript model file onto `device` and tries it out: one call at batch 2 on the smallest noise, checked
 /// for shape, type, finite values, and rows that do not depend on each other. Throws ModelError.
-std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info);
+std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info,
+                                          torch::Device device = torch::kCPU);
+
+/// cpu, cuda or cuda:i. Throws Error (usage) on anything else, and on a device that this machine lacks.
+torch::Device find_device(const std::string& name);
 
 }  // namespace onestep

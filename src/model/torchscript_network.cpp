@@ -7,18 +7,12 @@
 #include "metadata.hpp"
 #include "model_file.hpp"
 #include "onestep/error.hpp"
+#include "torch_error.hpp"
 
 namespace onestep {
 namespace {
 
 using torch::Tensor;
-
-/// libtorch's messages go on for pages of stack: their first line says what is wrong.
-std::string first_line(const std::exception& error) {
-  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-  const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
-  return text.substr(0, text.find('\n'));
-}
 
 class TorchScriptNetwork : public Network {
  public:
@@ -55,13 +49,14 @@ void check_arguments(const torch::jit::Module& module, const std::string& file, 
   }
 }
 
-void try_out(Network& network, const std::string& file, const ModelInfo& info) {
+void try_out(Network& network, const std::string& file, const ModelInfo& info, torch::Device device) {
   std::vector<std::int64_t> shape = info.shape;
   shape.insert(shape.begin(), 2);
   // Two different rows, so that one that leaks into the other shows.
-  const Tensor x = torch::linspace(-1, 1, c10::multiply_integers(shape)).reshape(shape) / info.sigma_data;
-  const Tensor noise = torch::full({2}, info.noise_scale * std::log(info.sigma_min));
-  const Tensor label = info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}) : Tensor();
+  const Tensor x = torch::linspace(-1, 1, c10::multiply_integers(shape), device).reshape(shape) / info.sigma_data;
+  const Tensor noise = torch::full({2}, info.noise_scale * std::log(info.sigma_min), device);
+  const Tensor label =
+      info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}).to(device) : Tensor();
 
   const Tensor both = network.forward(x, noise, label);
   if (both.sizes() != x.sizes()) {
@@ -118,13 +113,14 @@ ModelInfo read_model_info(const std::string& file) {
   return parse_metadata(json, file);
 }
 
-std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info) {
+std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info,
+                                                             torch::Device device) {
   try {
-    torch::jit::Module module = torch::jit::load(file, torch::kCPU);
+    torch::jit::Module module = torch::jit::load(file, device);
     module.eval();
     check_arguments(module, file, info);
     auto network = std::make_unique<TorchScriptNetwork>(std::move(module));
-    try_out(*network, file, info);
+    try_out(*network, file, info, device);
     return network;
   } catch (const ModelError&) {
     throw;

@@ -1,4 +1,4 @@
-#include "consistency.hpp"
+#include "onestep/tensor/consistency.hpp"
 
 #include <cmath>
 

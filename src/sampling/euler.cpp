@@ -1,5 +1,5 @@
-#include "diffusion.hpp"
 #include "levels.hpp"
+#include "onestep/tensor/diffusion.hpp"
 
 namespace onestep {
 

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "diffusion.hpp"
 #include "levels.hpp"
+#include "onestep/tensor/diffusion.hpp"
 
 namespace onestep {
 

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "denoiser.hpp"
 #include "onestep/error.hpp"
+#include "onestep/tensor/denoiser.hpp"
 
 namespace onestep {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "denoiser.hpp"
-#include "diffusion.hpp"
 #include "model_file.hpp"
 #include "noise.hpp"
+#include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/diffusion.hpp"
 #include "schedule.hpp"
 
 namespace onestep {

@@ -5,10 +5,10 @@
 
 #include <cmath>
 
-#include "consistency.hpp"
-#include "diffusion.hpp"
 #include "noise.hpp"
 #include "onestep/error.hpp"
+#include "onestep/tensor/consistency.hpp"
+#include "onestep/tensor/diffusion.hpp"
 #include "schedule.hpp"
 
 namespace onestep {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "network.hpp"
+#include "onestep/tensor/network.hpp"
 #include "onestep/model_info.hpp"
 
 namespace onestep {

@@ -3,7 +3,7 @@
 #include <limits>
 #include <vector>
 
-#include "sampler.hpp"
+#include "onestep/tensor/sampler.hpp"
 
 namespace onestep {
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "sampler.hpp"
+#include "onestep/tensor/sampler.hpp"
 
 namespace onestep {
 

@@ -1,0 +1,69 @@
+#include "shipped_models.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "onestep/error.hpp"
+#include "onestep/generator.hpp"
+
+namespace onestep {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Where shipped models may lie, the first to be searched first.
+std::vector<fs::path> model_folders() {
+  std::vector<fs::path> folders;
+  if (const char* variable = std::getenv("ONESTEP_MODELS")) {
+    std::istringstream list(variable);
+    for (std::string folder; std::getline(list, folder, ':');) folders.emplace_back(folder);
+  }
+  // An installed program finds the models of its own prefix, wherever that was moved.
+  std::error_code none;
+  const fs::path program = fs::read_symlink("/proc/self/exe", none);
+  if (!none) folders.push_back(program.parent_path().parent_path() / "share/onestep/models");
+  folders.emplace_back(ONESTEP_INSTALLED_MODELS);
+#ifdef ONESTEP_SOURCE_MODELS
+  folders.emplace_back(ONESTEP_SOURCE_MODELS);
+#endif
+  return folders;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> shipped_models() {
+  std::vector<std::pair<std::string, std::string>> models;
+  for (const fs::path& folder : model_folders()) {
+    std::vector<fs::path> files;
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(folder, none)) {
+      if (entry.path().extension() == ".pt") files.push_back(entry.path());
+    }
+    std::sort(files.begin(), files.end());
+    for (const fs::path& file : files) {
+      const std::string name = file.stem();
+      if (std::none_of(models.begin(), models.end(), [&](const auto& m) { return m.first == name; })) {
+        models.emplace_back(name, file);
+      }
+    }
+  }
+  return models;
+}
+
+std::string find_model(const std::string& model) {
+  // A name has neither a folder nor an extension: anything else is a path, and its own message follows on reading it.
+  const fs::path path(model);
+  std::error_code none;
+  if (fs::is_regular_file(path, none) || path.has_extension() || path.has_parent_path()) return model;
+  std::string names;
+  for (const auto& [name, file] : shipped_models()) {
+    if (name == model) return file;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  throw ModelError(model + ": no file and no shipped model of this name; there " +
+                   (names.empty() ? "are no shipped models; set ONESTEP_MODELS to their folder" : "are " + names));
+}
+
+}  // namespace onestep
