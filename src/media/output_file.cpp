@@ -24,8 +24,8 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     throw Error(ErrorKind::file, path + ": is a device or a pipe; give the path of an ordinary file");
   }
-  folder_ = fs::path(path).parent_path().string();
-  if (folder_.empty()) folder_ = ".";
+  const fs::path folder = fs::path(path).parent_path();
+  folder_ = folder.empty() ? fs::path(".").string() : folder.string();
   // Renaming would get round the write protection of an older file.
   if (fs::exists(status) && access(path.c_str(), W_OK) != 0) fail(errno);
 
