@@ -12,7 +12,7 @@ namespace {
 
 constexpr int tile_height = 84;  // at least, about
 constexpr int margin = 32, gap = 4, row_gap = 20, label_gap = 28;
-constexpr int title_scale = 3, name_scale = 2, detail_scale = 2;
+constexpr int title_scale = 3, text_scale = 2;
 constexpr int title_space = 28;  // below the title
 constexpr int letter_height = 7;
 constexpr int line_gap = 12;
@@ -34,7 +34,8 @@ std::string printable(const std::string& text) {
 
 int text_width(const std::string& text, int scale) { return scale * stb_easy_font_width(printable(text).data()); }
 
-void draw_text(Picture& canvas, int x, int y, const std::string& text, int scale, std::uint8_t shade) {
+/// Headings are dark, with strokes a pixel wider.
+void draw_text(Picture& canvas, int x, int y, const std::string& text, int scale, bool heading) {
   struct Vertex {
     float x, y, z;
     unsigned char colour[4];
@@ -49,19 +50,14 @@ void draw_text(Picture& canvas, int x, int y, const std::string& text, int scale
     const Vertex &from = corners[4 * i], &to = corners[4 * i + 2];
     const auto pixels = [&](float length) { return static_cast<int>(std::lround(length * scale)); };
     if (pixels(to.x - from.x) == 0 || pixels(to.y - from.y) == 0) continue;
-    paste(canvas, blank_picture(pixels(to.x - from.x), pixels(to.y - from.y), 1, {shade}), x + pixels(from.x),
-          y + pixels(from.y));
+    const Picture stroke =
+        blank_picture(pixels(to.x - from.x) + heading, pixels(to.y - from.y), 1, {heading ? dark : faded});
+    paste(canvas, stroke, x + pixels(from.x), y + pixels(from.y));
   }
 }
 
-int scale_of_line(std::size_t line) { return line == 0 ? name_scale : detail_scale; }
-
 int label_height(const SheetRow& row) {
-  int height = 0;
-  for (std::size_t i = 0; i < row.label.size(); ++i) {
-    height += (i > 0 ? line_gap : 0) + letter_height * scale_of_line(i);
-  }
-  return height;
+  return static_cast<int>(row.label.size()) * (letter_height * text_scale + line_gap) - line_gap;
 }
 
 }  // namespace
@@ -81,9 +77,7 @@ Picture comparison_sheet(const std::string& title, const std::vector<SheetRow>& 
                                           " and " + std::to_string(tile.width) + " x " + std::to_string(tile.height));
       }
     }
-    for (std::size_t i = 0; i < row.label.size(); ++i) {
-      label_width = std::max(label_width, text_width(row.label[i], scale_of_line(i)));
-    }
+    for (const auto& line : row.label) label_width = std::max(label_width, text_width(line, text_scale));
   }
   if (!first) throw Error(ErrorKind::usage, "a comparison needs at least one row with a tile");
 
@@ -99,15 +93,15 @@ Picture comparison_sheet(const std::string& title, const std::vector<SheetRow>& 
 
   Picture sheet =
       blank_picture(std::max<std::int64_t>(width, 2 * margin + text_width(title, title_scale)), height, channels);
-  draw_text(sheet, margin, margin, title, title_scale, dark);
+  draw_text(sheet, margin, margin, title, title_scale, true);
   int y = rows_top;
   for (const SheetRow& row : rows) {
     const int row_height = std::max(static_cast<int>(tiles_height), label_height(row));
     // Label and tiles stand at the row's middle.
     int line_y = y + (row_height - label_height(row)) / 2;
     for (std::size_t i = 0; i < row.label.size(); ++i) {
-      draw_text(sheet, margin, line_y, row.label[i], scale_of_line(i), i == 0 ? dark : faded);
-      line_y += letter_height * scale_of_line(i) + line_gap;
+      draw_text(sheet, margin, line_y, row.label[i], text_scale, i == 0);
+      line_y += letter_height * text_scale + line_gap;
     }
     int x = tiles_left;
     for (const Picture& tile : row.tiles) {

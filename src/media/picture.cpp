@@ -60,6 +60,7 @@ std::vector<Picture> to_frames(std::span<const float> values, std::span<const st
 Picture to_picture(std::span<const float> values, std::span<const std::int64_t> shape, double low, double high) {
   if (shape.size() != 3) throw Error(ErrorKind::usage, "shape = " + shape_text(shape) + " must be [C, H, W]");
   require_picture_channels(shape);
+  require_shape(values.size(), shape);
   return to_frames(values, std::vector{shape[0], std::int64_t{1}, shape[1], shape[2]}, low, high).front();
 }
 

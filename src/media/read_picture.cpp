@@ -69,8 +69,12 @@ Picture read_picture(const std::string& file) {
       stbi_load_from_callbacks(&callbacks, &source, &picture.width, &picture.height, &channels_in_file,
                                picture.channels),
       stbi_image_free);
-  if (source.ran_out) fail("is cut short: the picture needs more than its " + std::to_string(input.size) + " bytes");
-  if (!pixels) fail("is damaged (" + std::string(stbi_failure_reason()) + "); copy or make it again");
+  const std::string reason = pixels ? "" : stbi_failure_reason();
+  // A PNG's chunk that ends early is noticed by stb_image itself.
+  if (source.ran_out || reason == "outofdata") {
+    fail("is cut short: the picture needs more than its " + std::to_string(input.size) + " bytes");
+  }
+  if (!pixels) fail("is damaged (" + reason + "); copy or make it again");
   const std::size_t size = std::size_t(picture.width) * picture.height * picture.channels;
   picture.pixels.assign(pixels.get(), pixels.get() + size);
   return picture;
