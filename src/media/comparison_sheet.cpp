@@ -1,0 +1,116 @@
+#include "comparison_sheet.hpp"
+
+#include <stb/stb_easy_font.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "onestep/error.hpp"
+
+namespace onestep {
+namespace {
+
+constexpr int tile_height = 84;  // at least, about
+constexpr int margin = 32, gap = 4, row_gap = 20, label_gap = 28;
+constexpr int title_scale = 3, text_scale = 2;
+constexpr int title_space = 28;  // below the title
+constexpr int letter_height = 7;
+constexpr int line_gap = 12;
+constexpr std::uint8_t dark = 24, faded = 104;
+
+/// stb_easy_font reads past its tables for anything but printable ASCII. Each byte of UTF-8 that starts a character
+/// becomes '?', the others nothing.
+std::string printable(const std::string& text) {
+  std::string shown;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~') {
+      shown += c;
+    } else if ((c & 0xc0) != 0x80) {
+      shown += '?';
+    }
+  }
+  return shown;
+}
+
+int text_width(const std::string& text, int scale) { return scale * stb_easy_font_width(printable(text).data()); }
+
+/// Headings are dark, with strokes a pixel wider.
+void draw_text(Picture& canvas, int x, int y, const std::string& text, int scale, bool heading) {
+  struct Vertex {
+    float x, y, z;
+    unsigned char colour[4];
+  };
+  // A letter has at most 16 strokes of four corners.
+  std::string shown = printable(text);
+  std::vector<Vertex> corners(shown.size() * 64);
+  const int strokes = stb_easy_font_print(0, 0, shown.data(), nullptr, corners.data(),
+                                          static_cast<int>(corners.size() * sizeof(Vertex)));
+  for (int i = 0; i < strokes; ++i) {
+    // Corners go round the stroke: the first and the third are opposite.
+    const Vertex &from = corners[4 * i], &to = corners[4 * i + 2];
+    const auto pixels = [&](float length) { return static_cast<int>(std::lround(length * scale)); };
+    if (pixels(to.x - from.x) == 0 || pixels(to.y - from.y) == 0) continue;
+    const Picture stroke =
+        blank_picture(pixels(to.x - from.x) + heading, pixels(to.y - from.y), 1, {heading ? dark : faded});
+    paste(canvas, stroke, x + pixels(from.x), y + pixels(from.y));
+  }
+}
+
+int label_height(const SheetRow& row) {
+  return static_cast<int>(row.label.size()) * (letter_height * text_scale + line_gap) - line_gap;
+}
+
+}  // namespace
+
+Picture comparison_sheet(const std::string& title, const std::vector<SheetRow>& rows) {
+  const Picture* first = nullptr;
+  int channels = 1, label_width = 0;
+  std::size_t columns = 0;
+  for (const SheetRow& row : rows) {
+    columns = std::max(columns, row.tiles.size());
+    for (const Picture& tile : row.tiles) {
+      if (!first) first = &tile;
+      channels = std::max(channels, tile.channels);
+      if (tile.width != first->width || tile.height != first->height) {
+        throw Error(ErrorKind::usage, "the tiles of a comparison must have one size, not " +
+                                          std::to_string(first->width) + " x " + std::to_string(first->height) +
+                                          " and " + std::to_string(tile.width) + " x " + std::to_string(tile.height));
+      }
+    }
+    for (const auto& line : row.label) label_width = std::max(label_width, text_width(line, text_scale));
+  }
+  if (!first) throw Error(ErrorKind::usage, "a comparison needs at least one row with a tile");
+
+  const int factor = std::max(1, static_cast<int>(std::lround(double(tile_height) / first->height)));
+  const std::int64_t tile_width = std::int64_t{first->width} * factor,
+                     tiles_height = std::int64_t{first->height} * factor;
+  const int tiles_left = margin + label_width + (label_width > 0 ? label_gap : 0);
+  const std::int64_t width = tiles_left + static_cast<std::int64_t>(columns) * (tile_width + gap) - gap + margin;
+
+  const int rows_top = margin + (title.empty() ? 0 : letter_height * title_scale + title_space);
+  std::int64_t height = rows_top - row_gap + margin;
+  for (const SheetRow& row : rows) height += std::max<std::int64_t>(tiles_height, label_height(row)) + row_gap;
+
+  Picture sheet =
+      blank_picture(std::max<std::int64_t>(width, 2 * margin + text_width(title, title_scale)), height, channels);
+  draw_text(sheet, margin, margin, title, title_scale, true);
+  int y = rows_top;
+  for (const SheetRow& row : rows) {
+    const int row_height = std::max(static_cast<int>(tiles_height), label_height(row));
+    // Label and tiles stand at the row's middle.
+    int line_y = y + (row_height - label_height(row)) / 2;
+    for (std::size_t i = 0; i < row.label.size(); ++i) {
+      draw_text(sheet, margin, line_y, row.label[i], text_scale, i == 0);
+      line_y += letter_height * text_scale + line_gap;
+    }
+    int x = tiles_left;
+    for (const Picture& tile : row.tiles) {
+      paste(sheet, enlarge(tile, factor), x, y + (row_height - static_cast<int>(tiles_height)) / 2);
+      x += static_cast<int>(tile_width) + gap;
+    }
+    y += row_height + row_gap;
+  }
+  return sheet;
+}
+
+}  // namespace onestep

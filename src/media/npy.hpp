@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "array_file.hpp"
+
+namespace onestep {
+
+/// What stands before the numbers in a .npy file. Throws Error (usage) where shape and values don't fit.
+/// Source: NumPy, numpy.lib.format.
+std::string npy_header(const ArrayView& array);
+
+std::span<const std::byte> array_bytes(const ArrayView& array);
+
+}  // namespace onestep

@@ -1,0 +1,80 @@
+#include <webp/encode.h>
+#include <webp/mux.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <sstream>
+
+#include "onestep/error.hpp"
+#include "output_file.hpp"
+#include "picture_file.hpp"
+
+namespace onestep {
+namespace {
+
+struct EncodedData : WebPData {
+  EncodedData() { WebPDataInit(this); }
+  ~EncodedData() { WebPDataClear(this); }
+};
+
+struct EncoderPicture : WebPPicture {
+  EncoderPicture() { WebPPictureInit(this); }
+  ~EncoderPicture() { WebPPictureFree(this); }
+};
+
+}  // namespace
+
+void write_webp(const std::string& file, const std::vector<Picture>& frames, double frame_rate) {
+  if (frames.empty()) throw Error(ErrorKind::usage, file + ": a clip needs at least one frame");
+  if (!(frame_rate > 0 && frame_rate <= 1000)) {
+    std::ostringstream message;
+    message << file << ": frame_rate = " << frame_rate << " must be in (0, 1000] frames/s";
+    throw Error(ErrorKind::usage, message.str());
+  }
+  const int width = frames.front().width, height = frames.front().height;
+  if (width > WEBP_MAX_DIMENSION || height > WEBP_MAX_DIMENSION) {
+    throw Error(ErrorKind::usage, file + ": " + std::to_string(width) + " x " + std::to_string(height) +
+                                      " pixels: a WebP's sides must be at most " + std::to_string(WEBP_MAX_DIMENSION) +
+                                      "; write .png");
+  }
+  // Timestamps are ints, in milliseconds.
+  if (frames.size() * 1000 / frame_rate > std::numeric_limits<int>::max()) {
+    throw Error(ErrorKind::usage, file + ": the clip is longer than 24 days; raise frame_rate");
+  }
+  const auto fail = [&](const std::string& reason) -> void {
+    throw Error(ErrorKind::file, file + ": can't be made a WebP: " + reason);
+  };
+
+  WebPAnimEncoderOptions options;
+  WebPConfig config;
+  // Initialising fails only where headers and library differ.
+  if (!WebPAnimEncoderOptionsInit(&options) || !WebPConfigInit(&config)) fail("libwebp is of another version");
+  config.lossless = 1;
+  const std::unique_ptr<WebPAnimEncoder, decltype(&WebPAnimEncoderDelete)> encoder(
+      WebPAnimEncoderNew(width, height, &options), WebPAnimEncoderDelete);
+  if (!encoder) fail("not enough memory");
+  const auto milliseconds = [&](std::size_t frame) { return static_cast<int>(std::lround(frame * 1000 / frame_rate)); };
+
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    Picture colour = blank_picture(frames[i].width, frames[i].height, 3);
+    paste(colour, frames[i], 0, 0);
+    EncoderPicture picture;
+    picture.width = colour.width;
+    picture.height = colour.height;
+    picture.use_argb = 1;
+    if (!WebPPictureImportRGB(&picture, colour.pixels.data(), 3 * colour.width)) fail("not enough memory");
+    if (!WebPAnimEncoderAdd(encoder.get(), &picture, milliseconds(i), &config)) {
+      fail("frame " + std::to_string(i) + ": " + WebPAnimEncoderGetError(encoder.get()));
+    }
+  }
+  // The end of the last frame.
+  EncodedData data;
+  if (!WebPAnimEncoderAdd(encoder.get(), nullptr, milliseconds(frames.size()), nullptr) ||
+      !WebPAnimEncoderAssemble(encoder.get(), &data)) {
+    fail(WebPAnimEncoderGetError(encoder.get()));
+  }
+  write_file(file, std::as_bytes(std::span(data.bytes, data.size)));
+}
+
+}  // namespace onestep
