@@ -41,7 +41,8 @@ struct HeunSampler {
   double churn_noise = 1;                                            ///< S_noise: deviation of the added noise, >= 0.
 };
 
-/// Empty: the sampler of the model's role with its defaults, one step for a consistency model, Heun for a diffusion model.
+/// Empty: the sampler of the model's role with its defaults, one step for a consistency model, Heun for a diffusion
+/// model.
 using Sampler = std::variant<std::monostate, ConsistencySampler, EulerSampler, HeunSampler>;
 
 /// What to draw.
@@ -97,6 +98,13 @@ struct LoadOptions {
   std::string device = "cpu";  ///< cpu, cuda or cuda:i.
 };
 
+/// One claim of a model file, tried out.
+struct Check {
+  std::string claim;
+  bool holds = false;
+  std::string found;  ///< What was measured, and what it was allowed to be.
+};
+
 /// Called after every network call, from the thread that called generate.
 using OnProgress = std::function<void(const Progress&)>;
 /// Takes each sample as it is finished, in the order of the seeds, from the thread that called generate.
@@ -117,6 +125,10 @@ class Generator {
   /// The model file that was loaded.
   const std::string& file() const noexcept;
 
+  /// What generate would do, without a network call: sampler, levels and NFE of the report. Throws Error (usage) on a
+  /// request that breaks a rule.
+  Report plan(const Request& request) const;
+
   /// Samples in memory. Throws Error (usage) on a request that breaks a rule, before any network call; NumericalError
   /// on NaN or infinity. A stop is obeyed between network calls; samples of an unfinished batch are dropped.
   Result generate(const Request& request, const OnProgress& on_progress = {}, std::stop_token stop = {}) const;
@@ -126,15 +138,24 @@ class Generator {
   Report generate(const Request& request, const Sink& sink, const OnProgress& on_progress = {},
                   std::stop_token stop = {}) const;
 
+  /// Runs the model to test what its file claims: finite numbers at the smallest and the largest noise, the same output
+  /// alone and in a batch; for a consistency model, the identity at the boundary and self-consistency along a
+  /// trajectory.
+  std::vector<Check> check() const;
+
  private:
   struct Parts;
   explicit Generator(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };
 
-/// Names and files of the shipped models: the .pt files in the folders of ONESTEP_MODELS (separated by ':'), of the installed
-/// share folder, and of the source tree; the first of a name counts.
+/// Names and files of the shipped models: the .pt files in the folders of ONESTEP_MODELS (separated by ':'), of the
+/// installed share folder, and of the source tree; the first of a name counts.
 std::vector<std::pair<std::string, std::string>> shipped_models();
+
+/// The file of a model (a file or a shipped name) and what it says of itself, read without running its code.
+/// Throws ModelError.
+std::pair<std::string, ModelInfo> describe_model(const std::string& model);
 
 /// CPU threads of all network calls of this process, >= 1. Default: one a physical core.
 void set_threads(int threads);

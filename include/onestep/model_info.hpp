@@ -18,6 +18,7 @@ struct ModelInfo {
 
   std::string modality;             ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
   std::vector<std::int64_t> shape;  ///< of one sample, every size >= 1.
+  double rate = 0;                  ///< audio: sample rate, Hz; video: frame rate, frames/s; image: 0.
   double range_low = -1, range_high = 1;
 
   std::int64_t label_count = 0;  ///< 0: unconditional.
@@ -31,7 +32,9 @@ struct ModelInfo {
 
   std::map<int, std::vector<double>> levels;  ///< Recommended levels for a number of steps.
   bool renoise_by_level = false;              ///< Add tau rather than sqrt(tau^2 - epsilon^2) before a further step.
-  bool clip_denoised = false;
+  bool clip_denoised = false;                 ///< Every denoised sample is clamped to the range.
+
+  std::string card = "{}";  ///< What the file tells people: a JSON object.
 };
 
 }  // namespace onestep

@@ -109,6 +109,9 @@ void read_sample(const Fields& fields, ModelInfo& info) {
     }
     info.shape.push_back(size.get<std::int64_t>());
   }
+  info.rate = info.modality == "audio"   ? static_cast<double>(fields.whole("sample_rate", 1, most))
+              : info.modality == "video" ? fields.positive("frame_rate")
+                                         : 0;
   if (fields.has("range")) {
     const Json& range = fields.at("range");
     if (!range.is_array() || range.size() != 2 || !range[0].is_number() || !range[1].is_number() ||
@@ -206,6 +209,10 @@ ModelInfo parse_metadata(const std::string& json, const std::string& file) {
 
   if (fields.has("sampling")) {
     read_sampling(fields.object("sampling", {"levels", "renoise", "clip_denoised"}), file, info);
+  }
+  if (fields.has("card")) {
+    if (!root["card"].is_object()) fields.fail("card", "must be an object");
+    info.card = root["card"].dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   return info;
 }

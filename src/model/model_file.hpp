@@ -3,16 +3,16 @@
 #include <memory>
 #include <string>
 
-#include "onestep/tensor/network.hpp"
 #include "onestep/model_info.hpp"
+#include "onestep/tensor/network.hpp"
 
 namespace onestep {
 
 /// Reads onestep.json out of a model file without running the model's code. Throws ModelError.
 ModelInfo read_model_info(const std::string& file);
 
-/// Loads the network of a TorchScript model file onto `device` and tries it out: one call at batch 2 on the smallest noise, checked
-/// for shape, type, finite values, and rows that do not depend on each other. Throws ModelError.
+/// Loads the network of a TorchScript model file onto `device` and tries it out: one call at batch 2 on the smallest
+/// noise, checked for shape, type, finite values, and rows that do not depend on each other. Throws ModelError.
 std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info,
                                           torch::Device device = torch::kCPU);
 

@@ -113,8 +113,7 @@ ModelInfo read_model_info(const std::string& file) {
   return parse_metadata(json, file);
 }
 
-std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info,
-                                                             torch::Device device) {
+std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info, torch::Device device) {
   try {
     torch::jit::Module module = torch::jit::load(file, device);
     module.eval();

@@ -14,9 +14,9 @@
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/diffusion.hpp"
 #include "onestep/tensor/noise.hpp"
+#include "parts.hpp"
 #include "schedule.hpp"
 #include "shipped_models.hpp"
-#include "torch_error.hpp"
 
 namespace onestep {
 namespace {
@@ -43,7 +43,8 @@ void require_steps(int steps) {
 
 /// The given levels, checked against the model's range, or those that `otherwise` makes.
 template <typename Otherwise>
-std::vector<double> settle(const std::vector<double>& given, double lowest, const ModelInfo& info, Otherwise otherwise) {
+std::vector<double> settle(const std::vector<double>& given, double lowest, const ModelInfo& info,
+                           Otherwise otherwise) {
   if (given.empty()) return otherwise();
   require_falling(given, lowest);
   // 1e-6, relative: a level that was printed in six digits is still the model's own.
@@ -136,20 +137,6 @@ void require_suitable(const std::string& sampler, const ModelInfo& info) {
 /// Leaves a sampler between two network calls.
 struct Stopped {};
 
-/// No exception of libtorch leaves the library.
-template <typename Work>
-auto translated(const std::string& model, Work work) {
-  try {
-    return work();
-  } catch (const c10::OutOfMemoryError& error) {
-    throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch: " + first_line(error));
-  } catch (const c10::Error& error) {
-    throw Error(ErrorKind::model, model + ": the network failed: " + first_line(error));
-  } catch (const std::bad_alloc&) {
-    throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch, or a sink in place of a result");
-  }
-}
-
 std::string list(const std::vector<std::uint64_t>& seeds) {
   std::string text;
   for (std::size_t i = 0; i < seeds.size() && i < 10; ++i) text += (i ? ", " : "") + std::to_string(seeds[i]);
@@ -160,14 +147,6 @@ std::string list(const std::vector<std::uint64_t>& seeds) {
 
 NumericalError::NumericalError(const std::string& message, std::vector<std::uint64_t> seeds)
     : Error(ErrorKind::numerical, message), seeds_(std::move(seeds)) {}
-
-struct Generator::Parts {
-  std::string file;
-  ModelInfo info;
-  torch::Device device;
-  std::unique_ptr<Network> network;
-  std::int64_t sample_size;  // values
-};
 
 Generator::Generator(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Generator::Generator(Generator&&) noexcept = default;
@@ -187,15 +166,13 @@ Generator Generator::load(const std::string& model, const LoadOptions& options) 
   return Generator(std::unique_ptr<Parts>(new Parts{file, std::move(info), device, std::move(network), size}));
 }
 
-Report Generator::generate(const Request& request, const Sink& sink, const OnProgress& on_progress,
-                           std::stop_token stop) const {
-  const auto& [file, info, device, network, sample_size] = *parts_;
+namespace {
 
-  // Everything that can be refused is refused before the first network call.
-  const Plan plan = std::visit([&](const auto& sampler) { return onestep::plan(sampler, info); }, request.sampler);
+/// Everything that can be refused is refused here, before the first network call.
+Plan plan_of(const Request& request, const ModelInfo& info, std::int64_t sample_size) {
+  Plan plan = std::visit([&](const auto& sampler) { return onestep::plan(sampler, info); }, request.sampler);
   if (!request.force) require_suitable(plan.name, info);
-  const auto count = static_cast<std::int64_t>(request.seeds.size());
-  if (count < 1) refuse("seeds is empty: give one seed a sample");
+  if (request.seeds.empty()) refuse("seeds is empty: give one seed a sample");
   if (request.batch < 1) refuse("batch = " + std::to_string(request.batch) + " must be 1 or more");
   if (!request.labels.empty() && info.label_count == 0) refuse(info.name + " has no labels to ask for");
   for (const std::int64_t label : request.labels) {
@@ -203,17 +180,35 @@ Report Generator::generate(const Request& request, const Sink& sink, const OnPro
       refuse("label " + std::to_string(label) + " must lie in [0, " + std::to_string(info.label_count - 1) + "]");
     }
   }
-  if (!request.noise.empty() &&
-      request.noise.size() / sample_size != static_cast<std::size_t>(count * plan.draws)) {
+  const std::size_t wanted = request.seeds.size() * static_cast<std::size_t>(plan.draws * sample_size);
+  if (!request.noise.empty() && request.noise.size() != wanted) {
     refuse("noise has " + std::to_string(request.noise.size()) + " values; " + plan.name + " needs " +
-           std::to_string(plan.draws) + " draws x " + std::to_string(count) + " samples x " +
+           std::to_string(plan.draws) + " draws x " + std::to_string(request.seeds.size()) + " samples x " +
            std::to_string(sample_size) + " values a sample");
   }
+  return plan;
+}
 
+Report report_of(const Plan& plan) {
   Report report;
   report.sampler = plan.name;
   report.levels = plan.levels;
   report.nfe = plan.nfe;
+  return report;
+}
+
+}  // namespace
+
+Report Generator::plan(const Request& request) const {
+  return report_of(plan_of(request, parts_->info, parts_->sample_size));
+}
+
+Report Generator::generate(const Request& request, const Sink& sink, const OnProgress& on_progress,
+                           std::stop_token stop) const {
+  const auto& [file, info, device, network, sample_size] = *parts_;
+  const Plan plan = plan_of(request, info, sample_size);
+  const auto count = static_cast<std::int64_t>(request.seeds.size());
+  Report report = report_of(plan);
   Progress progress;
   progress.calls = plan.nfe * ((count + request.batch - 1) / request.batch);
   progress.samples = count;
@@ -291,6 +286,11 @@ Result Generator::generate(const Request& request, const OnProgress& on_progress
     refuse(std::to_string(request.seeds.size()) + " samples do not fit in memory; take them one at a time with a sink");
   }
   return result;
+}
+
+std::pair<std::string, ModelInfo> describe_model(const std::string& model) {
+  const std::string file = find_model(model);
+  return {file, read_model_info(file)};
 }
 
 void set_threads(int threads) {

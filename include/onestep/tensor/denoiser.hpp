@@ -1,7 +1,7 @@
 #pragma once
 
-#include "onestep/tensor/network.hpp"
 #include "onestep/model_info.hpp"
+#include "onestep/tensor/network.hpp"
 
 namespace onestep {
 

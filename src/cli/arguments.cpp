@@ -1,0 +1,144 @@
+#include "arguments.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+namespace onestep {
+namespace {
+
+constexpr std::int64_t most_samples = 10'000'000;  // of one command: their seeds alone take 80 MB
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+
+std::optional<std::uint64_t> parse_whole(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+void require_count(std::uint64_t count) {
+  if (count >= 1 && count <= static_cast<std::uint64_t>(most_samples)) return;
+  refuse(std::to_string(count) + " samples: the count must lie in [1, " + std::to_string(most_samples) +
+         "]; for more, run several commands with --seeds");
+}
+
+}  // namespace
+
+void MachineArguments::add_to(CLI::App& command) {
+  command.add_option("--device", device, "cpu, cuda or cuda:INDEX (default: cpu)")->group("Machine");
+  command.add_option("--precision", precision, "auto, fp32, bf16 or fp16 (default: auto)")->group("Machine");
+  command.add_option("--threads", threads, "CPU threads, 1 or more (default: one a core)")->group("Machine");
+}
+
+Generator MachineArguments::load(const std::string& model) const {
+  if (precision != "auto" && precision != "fp32") {
+    const bool known = precision == "bf16" || precision == "fp16";
+    refuse("--precision " + precision +
+           (known ? ": this version computes in fp32; give auto or fp32" : " is none of auto, fp32, bf16, fp16"));
+  }
+  if (threads) set_threads(*threads);
+  return Generator::load(model, {device});
+}
+
+void SamplerArguments::add_to(CLI::App& command) {
+  command.add_option("--sampler", name, "consistency, heun or euler (default: what suits the model)")->group("Sampler");
+  command
+      .add_option("--steps", steps,
+                  "steps, 1 to 10000: of a consistency model, its recommended levels for so many (default: 1); of a "
+                  "diffusion model, Karras levels (default: heun 18, euler 35)")
+      ->group("Sampler");
+  command
+      .add_option("--levels", levels,
+                  "noise levels in place of --steps: falling, above 0, at most the model's sigma_max; such as 80,0.8")
+      ->delimiter(',')
+      ->group("Sampler");
+  command.add_option("--churn", churn, "heun: noise added between steps, S_churn, 0 or more (default: 0)")
+      ->group("Sampler");
+  command.add_flag("--force", force, "run a sampler that does not suit the model")->group("Sampler");
+}
+
+Sampler SamplerArguments::sampler(const ModelInfo& info) const {
+  if (steps && !levels.empty()) refuse("--steps and --levels say the same in two ways; give one of them");
+  std::string chosen = name;
+  if (chosen.empty()) chosen = info.role == Role::consistency ? "consistency" : "heun";
+  if (churn && chosen != "heun") refuse("--churn is for the sampler heun, not " + chosen);
+  const auto fill = [&](auto sampler) {
+    sampler.levels = levels;
+    if (steps) sampler.steps = *steps;
+    return sampler;
+  };
+  if (chosen == "consistency") return fill(ConsistencySampler{});
+  if (chosen == "euler") return fill(EulerSampler{});
+  if (chosen == "heun") {
+    HeunSampler heun = fill(HeunSampler{});
+    heun.churn = churn.value_or(0);
+    return heun;
+  }
+  refuse("--sampler " + chosen + " is none of consistency, heun, euler");
+}
+
+std::vector<std::uint64_t> parse_seeds(const std::string& text) {
+  std::vector<std::uint64_t> seeds;
+  std::size_t start = 0;
+  while (start <= text.size()) {
+    const std::size_t comma = std::min(text.find(',', start), text.size());
+    const std::string part = text.substr(start, comma - start);
+    const std::size_t dash = part.find('-');
+    const auto first = parse_whole(part.substr(0, dash));
+    const auto last = dash == std::string::npos ? first : parse_whole(part.substr(dash + 1));
+    if (!first || !last) refuse("--seeds " + text + ": '" + part + "' is neither a seed nor a range such as 0-63");
+    if (*last < *first) {
+      refuse("--seeds " + text + ": the range " + part + " falls; write " + std::to_string(*last) + "-" +
+             std::to_string(*first));
+    }
+    if (*last - *first >= static_cast<std::uint64_t>(most_samples)) require_count(most_samples + 1);
+    require_count(seeds.size() + (*last - *first) + 1);
+    for (std::uint64_t i = 0; i <= *last - *first; ++i) seeds.push_back(*first + i);
+    start = comma + 1;
+  }
+  return seeds;
+}
+
+std::vector<std::uint64_t> choose_seeds(const std::string& text, std::optional<std::int64_t> count,
+                                        std::int64_t otherwise) {
+  if (count && *count < 0) refuse("--count " + std::to_string(*count) + " must be 1 or more");
+  if (count) require_count(static_cast<std::uint64_t>(*count));
+  std::vector<std::uint64_t> seeds;
+  if (!text.empty()) {
+    seeds = parse_seeds(text);
+    if (count && *count != static_cast<std::int64_t>(seeds.size())) {
+      refuse("--count " + std::to_string(*count) + " and --seeds " + text + ", which are " +
+             std::to_string(seeds.size()) + ", disagree; give one of them");
+    }
+    return seeds;
+  }
+  for (std::int64_t i = 0; i < count.value_or(otherwise); ++i) seeds.push_back(static_cast<std::uint64_t>(i));
+  return seeds;
+}
+
+std::int64_t parse_label(const std::string& text, const ModelInfo& info) {
+  if (info.label_count == 0) refuse("--label " + text + ": " + info.name + " has no labels");
+  for (std::size_t i = 0; i < info.label_names.size(); ++i) {
+    if (lower(info.label_names[i]) == lower(text)) return static_cast<std::int64_t>(i);
+  }
+  const auto index = parse_whole(text);
+  if (index && *index < static_cast<std::uint64_t>(info.label_count)) return static_cast<std::int64_t>(*index);
+  std::string names;
+  for (std::size_t i = 0; i < info.label_names.size() && i < 50; ++i) names += (i ? ", " : "") + info.label_names[i];
+  refuse("--label " + text + " is none of " + info.name + "'s: give 0 to " + std::to_string(info.label_count - 1) +
+         (names.empty() ? "" : " or a name: " + names));
+}
+
+std::string label_name(std::int64_t label, const ModelInfo& info) {
+  const auto i = static_cast<std::size_t>(label);
+  return i < info.label_names.size() ? info.label_names[i] : std::to_string(label);
+}
+
+}  // namespace onestep

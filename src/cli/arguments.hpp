@@ -1,0 +1,52 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "onestep/generator.hpp"
+
+namespace onestep {
+
+/// What generate, compare and bench share: where a model runs.
+struct MachineArguments {
+  std::string device = "cpu", precision = "auto";
+  std::optional<int> threads;
+
+  void add_to(CLI::App& command);
+  /// Checks the precision, sets the threads and loads the model.
+  Generator load(const std::string& model) const;
+};
+
+/// A sampler by its name, with what can be said of it on the command line.
+struct SamplerArguments {
+  std::string name;
+  std::optional<int> steps;
+  std::vector<double> levels;
+  std::optional<double> churn;
+  bool force = false;
+
+  void add_to(CLI::App& command);
+  /// Throws Error (usage) on an unknown name and on what the sampler does not take.
+  Sampler sampler(const ModelInfo& info) const;
+};
+
+/// "0-63,99" -> 0, 1, ..., 63, 99. Throws Error (usage).
+std::vector<std::uint64_t> parse_seeds(const std::string& text);
+
+/// Seeds as given, or 0..count-1. Throws Error (usage) on both at odds, and on a count out of range.
+std::vector<std::uint64_t> choose_seeds(const std::string& text, std::optional<std::int64_t> count,
+                                        std::int64_t otherwise);
+
+/// A label by its name, whatever the case, or its index. Throws Error (usage), listing the labels there are.
+std::int64_t parse_label(const std::string& text, const ModelInfo& info);
+
+/// The label's name, or its index where it has none.
+std::string label_name(std::int64_t label, const ModelInfo& info);
+
+/// The precision that `auto` means.
+inline constexpr const char* precision_in_use = "fp32";
+
+}  // namespace onestep

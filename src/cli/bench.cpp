@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "arguments.hpp"
+#include "commands.hpp"
+#include "terminal.hpp"
+
+namespace onestep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Arguments {
+  std::string model;
+  std::vector<std::int64_t> batches{1, 64};
+  double seconds = 2;
+  SamplerArguments sampler;
+  MachineArguments machine;
+  bool json = false;
+};
+
+void run(const Arguments& arguments) {
+  if (!(arguments.seconds > 0 && arguments.seconds <= 3600)) {
+    throw Error(ErrorKind::usage, "--seconds " + std::to_string(arguments.seconds) + " must lie in (0, 3600]");
+  }
+  const Generator generator = arguments.machine.load(arguments.model);
+  Request request;
+  request.sampler = arguments.sampler.sampler(generator.info());
+  request.force = arguments.sampler.force;
+  for (const std::int64_t batch : arguments.batches) {
+    if (batch < 1 || batch > 65536) {
+      throw Error(ErrorKind::usage, "--batch " + std::to_string(batch) + " must lie in [1, 65536]");
+    }
+  }
+
+  Interrupt interrupt;
+  const OnProgress on_progress = [&](const Progress&) { interrupt.poll(); };
+  std::vector<std::vector<std::string>> table{{"batch", "calls", "images/s", "ms a batch: median", "fastest", "runs"}};
+  Json json = Json::array();
+  for (const std::int64_t batch : arguments.batches) {
+    request.batch = batch;
+    request.seeds.resize(static_cast<std::size_t>(batch));
+    std::iota(request.seeds.begin(), request.seeds.end(), 0);
+    // The first calls compile the network for this shape.
+    for (int i = 0; i < 2; ++i) generator.generate(request, on_progress, interrupt.token());
+    std::vector<double> times;
+    Report report;
+    for (double spent = 0; spent < arguments.seconds || times.size() < 3; spent += times.back()) {
+      report = generator.generate(request, on_progress, interrupt.token()).report;
+      if (report.stopped) throw StoppedByUser{"a measurement is whole or not at all"};
+      times.push_back(report.seconds);
+    }
+    std::sort(times.begin(), times.end());
+    const double median = times[times.size() / 2];
+    const double speed = static_cast<double>(batch) / median;
+    table.push_back({std::to_string(batch), std::to_string(report.nfe), fixed(speed, 1), fixed(median * 1e3, 2),
+                     fixed(times.front() * 1e3, 2), std::to_string(times.size())});
+    json.push_back({{"batch", batch},
+                    {"sampler", report.sampler},
+                    {"nfe", report.nfe},
+                    {"images_per_second", speed},
+                    {"median_seconds", median},
+                    {"fastest_seconds", times.front()},
+                    {"runs", times.size()}});
+  }
+  if (arguments.json) {
+    std::cout << Json{{"model", generator.info().name},
+                      {"device", arguments.machine.device},
+                      {"precision", precision_in_use},
+                      {"results", json}}
+                     .dump(1)
+              << '\n';
+  } else {
+    print_table(table);
+  }
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("bench", "Measure a model's throughput and latency on this machine");
+  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
+  command->add_option("--batch", arguments->batches, "batch sizes, each 1 to 65536 (default: 1,64)")->delimiter(',');
+  command->add_option("--seconds", arguments->seconds, "time spent on each batch size, above 0 (default: 2)");
+  command->add_flag("--json", arguments->json, "the table on standard output, as JSON");
+  arguments->sampler.add_to(*command);
+  arguments->machine.add_to(*command);
+  command->footer(
+      "Examples:\n  onestep bench fashion\n  onestep bench fashion-teacher --sampler heun --steps 40 --batch 1,8,64");
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace onestep

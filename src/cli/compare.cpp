@@ -1,0 +1,229 @@
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "arguments.hpp"
+#include "commands.hpp"
+#include "comparison_sheet.hpp"
+#include "onestep/save.hpp"
+#include "output_file.hpp"
+#include "picture_file.hpp"
+#include "sample_file.hpp"
+#include "terminal.hpp"
+
+namespace onestep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Arguments {
+  std::vector<std::string> runs;
+  std::string output, seeds;
+  std::optional<std::int64_t> count;
+  std::vector<std::string> labels;
+  MachineArguments machine;
+  bool json = false, quiet = false;
+};
+
+/// A row of the comparison: MODEL[:SAMPLER[:STEPS]].
+struct Run {
+  std::string text, model;
+  SamplerArguments sampler;
+  Result result;
+  double seconds = 0;   // an image
+  double distance = 0;  // to the last row's samples
+};
+
+Run parse_run(const std::string& text) {
+  Run run;
+  run.text = text;
+  std::vector<std::string> parts(1);
+  for (const char c : text) {
+    if (c == ':') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  run.model = parts[0];
+  if (parts.size() > 1) run.sampler.name = parts[1];
+  if (parts.size() > 2) {
+    int steps = 0;
+    if (parts.size() > 3 || !CLI::detail::lexical_cast(parts[2], steps)) {
+      throw Error(ErrorKind::usage,
+                  text + ": a run is MODEL, MODEL:SAMPLER or MODEL:SAMPLER:STEPS, such as fashion:consistency:2");
+    }
+    run.sampler.steps = steps;
+  }
+  return run;
+}
+
+/// The rows asked for. A consistency model alone is compared with its teacher, the shipped model NAME-teacher.
+std::vector<std::string> choose_runs(const std::vector<std::string>& given) {
+  if (given.size() > 1) return given;
+  const std::string& model = given.front();
+  const auto shipped = shipped_models();
+  const auto teacher =
+      std::find_if(shipped.begin(), shipped.end(), [&](const auto& m) { return m.first == model + "-teacher"; });
+  if (teacher == shipped.end()) {
+    throw Error(ErrorKind::usage, "there is no model " + model + "-teacher to compare " + model +
+                                      " with; give two runs or more, such as " + model + " OTHER:heun:18");
+  }
+  return {model, model + ":consistency:2", teacher->first + ":heun:5", teacher->first + ":heun:18",
+          teacher->first + ":heun:40"};
+}
+
+double distance(const std::vector<Sample>& a, const std::vector<Sample>& b) {
+  double sum = 0, count = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    for (std::size_t j = 0; j < a[i].values.size(); ++j) {
+      sum += std::pow(a[i].values[j] - b[i].values[j], 2);
+      ++count;
+    }
+  }
+  return std::sqrt(sum / count);
+}
+
+std::string calls(std::int64_t nfe) { return std::to_string(nfe) + (nfe == 1 ? " call" : " calls"); }
+
+void run(const Arguments& arguments) {
+  std::vector<Run> runs;
+  for (const std::string& text : choose_runs(arguments.runs)) runs.push_back(parse_run(text));
+
+  std::map<std::string, Generator> generators;
+  for (const Run& run : runs) {
+    if (!generators.contains(run.model)) generators.emplace(run.model, arguments.machine.load(run.model));
+  }
+  const ModelInfo& first = generators.at(runs.front().model).info();
+  const auto seeds = choose_seeds(arguments.seeds, arguments.count, 10);
+  if (seeds.size() > 1000) {
+    throw Error(ErrorKind::usage, std::to_string(seeds.size()) + " columns: a comparison has at most 1000");
+  }
+  std::vector<std::int64_t> labels;
+  for (const std::string& label : arguments.labels) labels.push_back(parse_label(label, first));
+  // Every label in turn: the columns then show all the model can draw.
+  for (std::int64_t i = 0; labels.size() < seeds.size() && arguments.labels.empty() && i < first.label_count; ++i) {
+    labels.push_back(i);
+  }
+
+  std::vector<Request> requests;
+  for (Run& run : runs) {
+    const Generator& generator = generators.at(run.model);
+    const ModelInfo& info = generator.info();
+    if (info.shape != first.shape || info.label_count != first.label_count) {
+      throw Error(ErrorKind::usage, info.name + " draws samples of another shape or other labels than " + first.name +
+                                        "; only models of the same data can be compared");
+    }
+    Request request;
+    request.seeds = seeds;
+    request.labels = labels;
+    request.sampler = run.sampler.sampler(info);
+    request.batch = static_cast<std::int64_t>(seeds.size());
+    generator.plan(request);
+    requests.push_back(std::move(request));
+  }
+  if (!arguments.output.empty()) {
+    require_savable(arguments.output, first, 1);
+    if (output_kind(arguments.output, {"image", first.shape, first.range_low, first.range_high}, 1) !=
+        OutputKind::png) {
+      throw Error(ErrorKind::usage, arguments.output + ": the comparison is a .png");
+    }
+  }
+
+  Interrupt interrupt;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const Generator& generator = generators.at(runs[i].model);
+    ProgressBar bar(arguments.quiet);
+    const OnProgress on_progress = [&](const Progress& progress) {
+      interrupt.poll();
+      bar.show(progress);
+    };
+    // The first calls of a network compile it: they are not timed. Then the best of a few, as other programs disturb.
+    Request warm_up = requests[i];
+    warm_up.sampler =
+        generator.info().role == Role::consistency ? Sampler(ConsistencySampler{}) : Sampler(EulerSampler{3, {}});
+    generator.generate(warm_up, on_progress, interrupt.token());
+    double best = std::numeric_limits<double>::infinity();
+    for (double spent = 0; spent < 0.5 && !interrupt.token().stop_requested();) {
+      runs[i].result = generator.generate(requests[i], on_progress, interrupt.token());
+      best = std::min(best, runs[i].result.report.seconds);
+      spent += runs[i].result.report.seconds;
+    }
+    if (interrupt.token().stop_requested()) throw StoppedByUser{"a comparison is whole or not at all"};
+    runs[i].seconds = best / static_cast<double>(seeds.size());
+  }
+
+  std::vector<std::vector<std::string>> table{{"run", "calls", "ms/image", "speed-up", "distance"}};
+  std::vector<SheetRow> rows;
+  Json json = Json::array();
+  for (Run& run : runs) {
+    const Report& report = run.result.report;
+    run.distance = distance(run.result.samples, runs.back().result.samples);
+    const double speed_up = runs.back().seconds / run.seconds;
+    const std::string name = generators.at(run.model).info().name;
+    table.push_back({run.text, std::to_string(report.nfe), fixed(run.seconds * 1e3, 2), fixed(speed_up, 1) + " x",
+                     fixed(run.distance, 3)});
+    json.push_back({{"run", run.text},
+                    {"model", name},
+                    {"sampler", report.sampler},
+                    {"levels", report.levels},
+                    {"nfe", report.nfe},
+                    {"seconds_per_image", run.seconds},
+                    {"speed_up", speed_up},
+                    {"distance", run.distance}});
+    SheetRow row{{name, report.sampler + ", " + calls(report.nfe), fixed(run.seconds * 1e3, 2) + " ms/image"}, {}};
+    for (const Sample& sample : run.result.samples) {
+      if (arguments.output.empty()) break;
+      row.tiles.push_back(to_picture(sample.values, first.shape, first.range_low, first.range_high));
+    }
+    rows.push_back(std::move(row));
+  }
+  if (!arguments.output.empty()) {
+    write_png(arguments.output, comparison_sheet("The same " + std::to_string(seeds.size()) + " seeds", rows),
+              {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", json.dump()}});
+  }
+  if (arguments.json) {
+    std::cout << Json{{"seeds", seeds},
+                      {"labels", labels},
+                      {"device", arguments.machine.device},
+                      {"precision", precision_in_use},
+                      {"runs", json},
+                      {"file", arguments.output}}
+                     .dump(1)
+              << '\n';
+  } else {
+    print_table(table);
+    std::cout << "distance: root of the mean squared difference to the last row, in a range of "
+              << fixed(first.range_high - first.range_low, 0) << "; times at batch " << seeds.size() << '\n';
+  }
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "compare", "Draw the same seeds with several samplers or models, side by side, with the times");
+  command
+      ->add_option("runs", arguments->runs,
+                   "MODEL, MODEL:SAMPLER or MODEL:SAMPLER:STEPS, the reference last; a consistency model alone is "
+                   "compared with the shipped MODEL-teacher")
+      ->required()
+      ->type_name("RUN ...");
+  command->add_option("-o,--output", arguments->output, "a .png for the labelled picture (default: the table alone)");
+  command->add_option("-n,--count", arguments->count, "columns, 1 to 1000 (default: 10)");
+  command->add_option("--seeds", arguments->seeds, "seeds, such as 0-9 (default: 0 to count-1)");
+  command->add_option("--label", arguments->labels,
+                      "label by name or index; several in turn (default: every label in turn)");
+  command->add_flag("--json", arguments->json, "the table on standard output, as JSON");
+  command->add_flag("--quiet", arguments->quiet, "no progress bar");
+  arguments->machine.add_to(*command);
+  command->footer(
+      "Examples:\n  onestep compare fashion -o compare.png\n"
+      "  onestep compare fashion:consistency:1 fashion:consistency:4 fashion-teacher:heun:18 --label Bag -o bags.png");
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace onestep

@@ -1,0 +1,248 @@
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "arguments.hpp"
+#include "array_file.hpp"
+#include "commands.hpp"
+#include "file_pattern.hpp"
+#include "onestep/save.hpp"
+#include "terminal.hpp"
+
+namespace onestep {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+struct Arguments {
+  std::string model, output, seeds, noise;
+  std::optional<std::int64_t> count;
+  std::vector<std::string> labels;
+  std::int64_t batch = 64;
+  std::vector<int> grid;
+  SamplerArguments sampler;
+  MachineArguments machine;
+  bool json = false, quiet = false;
+};
+
+/// One file, or a pattern that names one file a sample.
+struct Target {
+  std::string file, pattern, new_folder;
+};
+
+std::string doubled_braces(const std::string& text) {
+  std::string doubled;
+  for (const char c : text) doubled += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
+  return doubled;
+}
+
+Target find_target(const std::string& output, const ModelInfo& info) {
+  if (output.empty()) throw Error(ErrorKind::usage, "--output is empty; give a file, a folder or a pattern");
+  if (output.back() == '/' || fs::is_directory(output)) {
+    const std::string extension = info.modality == "audio" ? ".wav" : info.modality == "video" ? ".webp" : ".png";
+    Target target{
+        .file = "", .pattern = doubled_braces(fs::path(output) / "") + "{seed:06d}" + extension, .new_folder = ""};
+    if (!fs::exists(output)) target.new_folder = fs::path(output).parent_path();
+    return target;
+  }
+  if (is_file_pattern(output)) return {.file = "", .pattern = output, .new_folder = ""};
+  return {.file = output, .pattern = "", .new_folder = ""};
+}
+
+/// A folder made for the samples, gone again if none came.
+class NewFolder {
+ public:
+  explicit NewFolder(const std::string& path) : path_(path) {
+    if (path_.empty()) return;
+    std::error_code error;
+    if (!fs::create_directory(path_, error) && error) {
+      throw Error(ErrorKind::file, path_ + ": the folder can't be made: " + error.message() +
+                                       "; its own folder must exist and be writable");
+    }
+  }
+  ~NewFolder() {
+    std::error_code not_empty;
+    if (!path_.empty()) fs::remove(path_, not_empty);
+  }
+
+ private:
+  std::string path_;
+};
+
+void require_memory(std::size_t count, const ModelInfo& info) {
+  double bytes = 2.0 * sizeof(float) * static_cast<double>(count);  // the samples, and once more as they are written
+  for (const std::int64_t size : info.shape) bytes *= static_cast<double>(size);
+  const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  if (bytes <= memory) return;
+  throw Error(ErrorKind::usage, std::to_string(count) + " samples in one file take " + fixed(bytes / 1e9, 1) +
+                                    " GB of memory, this machine has " + fixed(memory / 1e9, 1) +
+                                    "; give a folder with --output, which gets one file a sample");
+}
+
+/// The unit Gaussians of --noise, [draws, N, ...shape] or [N, ...shape], and their N.
+std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info) {
+  FloatArray array = read_npy(file);
+  const auto& shape = array.shape;
+  const std::size_t dimensions = info.shape.size();
+  const bool fits = (shape.size() == dimensions + 1 || shape.size() == dimensions + 2) &&
+                    std::equal(info.shape.begin(), info.shape.end(), shape.end() - static_cast<long>(dimensions)) &&
+                    !array.values.empty();
+  if (!fits) {
+    throw Error(ErrorKind::file, file + ": has shape " + Json(shape).dump() + "; the noise of " + info.name +
+                                     " is [N, ...] or [draws, N, ...] with ... = " + Json(info.shape).dump());
+  }
+  return {std::move(array.values), shape[shape.size() - dimensions - 1]};
+}
+
+Json labels_of(const std::vector<Sample>& samples) {
+  Json labels = Json::array();
+  for (const Sample& sample : samples) labels.push_back(sample.label ? Json(*sample.label) : Json());
+  return labels;
+}
+
+void run(const Arguments& arguments) {
+  const auto load_started = Clock::now();
+  const Generator generator = arguments.machine.load(arguments.model);
+  const ModelInfo& info = generator.info();
+  const double load_seconds = seconds_since(load_started);
+
+  Request request;
+  request.sampler = arguments.sampler.sampler(info);
+  request.force = arguments.sampler.force;
+  request.batch = arguments.batch;
+  std::int64_t count = arguments.grid.empty() ? 1 : 64;
+  if (!arguments.noise.empty()) {
+    std::tie(request.noise, count) = read_noise(arguments.noise, info);
+  }
+  request.seeds = choose_seeds(arguments.seeds, arguments.count, count);
+  for (const std::string& label : arguments.labels) request.labels.push_back(parse_label(label, info));
+
+  const Target target = find_target(arguments.output, info);
+  SaveOptions options;
+  if (!arguments.grid.empty()) {
+    if (target.file.empty())
+      throw Error(ErrorKind::usage, "--grid puts all samples into one picture; name it with --output");
+    options.columns = arguments.grid.front();
+    if (options.columns < 0)
+      throw Error(ErrorKind::usage, "--grid " + std::to_string(options.columns) + ": columns must be 1 or more");
+  }
+
+  // All that can go wrong with the output is found before the first sample is drawn.
+  const NewFolder folder(target.new_folder);
+  if (target.file.empty()) {
+    require_savable(file_of_seed(target.pattern, request.seeds.front()), info, 1);
+  } else {
+    require_savable(target.file, info, request.seeds.size());
+    require_memory(request.seeds.size(), info);
+  }
+
+  double write_seconds = 0;
+  std::vector<Sample> samples;  // into a folder, without their values
+  Json files = Json::array();
+  Report report;
+  const auto describe = [&](std::vector<Sample>& drawn) {
+    Json made{{"model", info.name},
+              {"sampler", report.sampler},
+              {"levels", report.levels},
+              {"seeds", Json::array()},
+              {"labels", labels_of(drawn)}};
+    for (const Sample& sample : drawn) made["seeds"].push_back(sample.seed);
+    options.texts = {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", made.dump()}};
+  };
+  const auto write = [&](const std::string& file, std::vector<Sample> drawn) {
+    const auto started = Clock::now();
+    describe(drawn);
+    save(file, info, drawn, options);
+    files.push_back(file);
+    write_seconds += seconds_since(started);
+  };
+
+  Interrupt interrupt;
+  {
+    ProgressBar bar(arguments.quiet);
+    const OnProgress on_progress = [&](const Progress& progress) {
+      interrupt.poll();
+      bar.show(progress);
+    };
+    const Sink sink = [&](Sample&& sample) {
+      if (target.file.empty()) {
+        write(file_of_seed(target.pattern, sample.seed), {sample});
+        sample.values = {};
+      }
+      samples.push_back(std::move(sample));
+    };
+    report = generator.plan(request);  // for what the first file says of itself
+    report = generator.generate(request, sink, on_progress, interrupt.token());
+  }
+  if (!target.file.empty() && !samples.empty()) write(target.file, samples);
+
+  if (arguments.json) {
+    std::vector<std::uint64_t> seeds;
+    for (const Sample& sample : samples) seeds.push_back(sample.seed);
+    const Json json{{"model", info.name},
+                    {"sampler", report.sampler},
+                    {"levels", report.levels},
+                    {"nfe", report.nfe},
+                    {"count", report.count},
+                    {"seeds", seeds},
+                    {"labels", info.label_count > 0 ? labels_of(samples) : Json()},
+                    {"device", arguments.machine.device},
+                    {"precision", precision_in_use},
+                    {"batch", arguments.batch},
+                    {"seconds", {{"load", load_seconds}, {"sample", report.seconds}, {"write", write_seconds}}},
+                    {"images_per_second", report.seconds > 0 ? static_cast<double>(report.count) / report.seconds : 0},
+                    {"files", files}};
+    std::cout << json.dump(1) << '\n';
+  } else if (!arguments.quiet && !report.stopped) {
+    std::cout << report.count << (report.count == 1 ? " sample" : " samples") << " of " << info.name << " in "
+              << fixed(report.seconds, 2) << " s, " << report.nfe
+              << (report.nfe == 1 ? " network call" : " network calls") << " each: " << arguments.output << '\n';
+  }
+  if (report.stopped) {
+    throw StoppedByUser{std::to_string(report.count) + " of " + std::to_string(request.seeds.size()) +
+                        " samples are done" + (report.count > 0 ? " and kept: " + arguments.output : "")};
+  }
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("generate", "Draw samples to files");
+  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
+  command
+      ->add_option("-o,--output", arguments->output,
+                   "a file (.png, .jpg, .webp, .wav, .npy, .npz), a folder (one file a sample), or a pattern such as "
+                   "out/{seed:06d}.png")
+      ->required();
+  command->add_option("-n,--count", arguments->count, "samples, 1 to 10000000 (default: 1; with --grid 64)");
+  command->add_option("--seeds", arguments->seeds, "seeds, such as 0-63,99 (default: 0 to count-1)");
+  command->add_option("--label", arguments->labels,
+                      "label by name or index; given several times, in turn (default: each seed draws its own)");
+  command->add_option("--batch", arguments->batch, "samples a network call, 1 or more (default: 64)");
+  command
+      ->add_option("--grid", arguments->grid, "one picture of all samples, in COLUMNS columns (default: about square)")
+      ->expected(0, 1)
+      ->default_str("0")
+      ->type_name("[COLUMNS]");
+  command->add_option("--noise", arguments->noise,
+                      "a .npy of unit Gaussians in place of the seeds' own: float32 [draws, N, ...] or [N, ...]");
+  command->add_flag("--json", arguments->json, "a report on standard output, and nothing else there");
+  command->add_flag("--quiet", arguments->quiet, "no progress bar and no summary");
+  arguments->sampler.add_to(*command);
+  arguments->machine.add_to(*command);
+  command->footer(
+      "Examples:\n  onestep generate fashion --grid -o sheet.png\n"
+      "  onestep generate fashion-teacher -n 1000 --label Bag --label Coat --steps 40 -o samples.npz");
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace onestep

@@ -1,0 +1,124 @@
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "arguments.hpp"
+#include "commands.hpp"
+#include "terminal.hpp"
+
+namespace onestep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Arguments {
+  std::string model;
+  MachineArguments machine;
+  bool check = false, json = false;
+};
+
+const char* role_name(Role role) {
+  switch (role) {
+    case Role::consistency:
+      return "consistency";
+    case Role::diffusion:
+      return "diffusion";
+    case Role::flow_map:
+      return "flow_map";
+  }
+  return "";
+}
+
+template <typename T>
+std::string joined(const std::vector<T>& values, const char* between) {
+  std::ostringstream text;
+  for (std::size_t i = 0; i < values.size(); ++i) text << (i ? between : "") << values[i];
+  return text.str();
+}
+
+Json as_json(const std::string& file, const ModelInfo& info) {
+  Json levels = Json::object();
+  for (const auto& [steps, values] : info.levels) levels[std::to_string(steps)] = values;
+  Json json{{"file", file},
+            {"name", info.name},
+            {"license", info.license},
+            {"role", role_name(info.role)},
+            {"modality", info.modality},
+            {"shape", info.shape},
+            {"range", {info.range_low, info.range_high}},
+            {"labels", info.label_count},
+            {"label_names", info.label_names},
+            {"null_label", info.null_label ? Json(*info.null_label) : Json()},
+            {"sigma_data", info.sigma_data},
+            {"boundary_sigma", info.boundary_sigma},
+            {"sigma_min", info.sigma_min},
+            {"sigma_max", info.sigma_max},
+            {"rho", info.rho},
+            {"levels", levels},
+            {"clip_denoised", info.clip_denoised},
+            {"card", Json::parse(info.card)}};
+  if (info.rate > 0) json["rate"] = info.rate;
+  return json;
+}
+
+void print(const std::string& file, const ModelInfo& info) {
+  std::ostringstream noise, prediction;
+  noise << "sigma from " << info.sigma_max << " down to " << info.sigma_min << ", rho " << info.rho;
+  prediction << "edm, sigma_data " << info.sigma_data << ", boundary_sigma " << info.boundary_sigma;
+  std::vector<std::vector<std::string>> rows{
+      {"file", file},
+      {"name", info.name},
+      {"license", info.license.empty() ? "not stated" : info.license},
+      {"role", role_name(info.role)},
+      {"sample", info.modality + " [" + joined(info.shape, ", ") + "] in [" + fixed(info.range_low, 0) + ", " +
+                     fixed(info.range_high, 0) + "]"},
+      {"labels", info.label_count == 0      ? "none"
+                 : info.label_names.empty() ? std::to_string(info.label_count)
+                                            : joined(info.label_names, ", ")},
+      {"noise", noise.str()},
+      {"prediction", prediction.str()}};
+  for (const auto& [steps, levels] : info.levels) {
+    rows.push_back({"levels, " + std::to_string(steps) + (steps == 1 ? " step" : " steps"), joined(levels, ", ")});
+  }
+  const Json card = Json::parse(info.card);
+  for (const auto& [name, value] : card.items()) {
+    rows.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
+  std::size_t width = 0;
+  for (const auto& row : rows) width = std::max(width, row[0].size());
+  for (const auto& row : rows) std::cout << row[0] << std::string(width + 2 - row[0].size(), ' ') << row[1] << '\n';
+}
+
+void run(const Arguments& arguments) {
+  const auto [file, info] = describe_model(arguments.model);
+  Json json = as_json(file, info);
+  if (!arguments.json) print(file, info);
+
+  std::string failed;
+  if (arguments.check) {
+    json["checks"] = Json::array();
+    for (const Check& check : arguments.machine.load(arguments.model).check()) {
+      json["checks"].push_back({{"claim", check.claim}, {"holds", check.holds}, {"found", check.found}});
+      if (!arguments.json)
+        std::cout << (check.holds ? "holds  " : "FAILS  ") << check.claim << ": " << check.found << '\n';
+      if (!check.holds) failed += (failed.empty() ? "" : "; ") + check.claim + " (" + check.found + ")";
+    }
+  }
+  if (arguments.json) std::cout << json.dump(1) << '\n';
+  if (!failed.empty()) throw ModelError(file + ": fails its check: " + failed);
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("inspect", "Print what a model file says of itself, without running its code");
+  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
+  command->add_flag("--check", arguments->check, "run the model as well, and test what it claims");
+  command->add_flag("--json", arguments->json, "all of it on standard output, as JSON");
+  arguments->machine.add_to(*command);
+  command->footer("Examples:\n  onestep inspect fashion\n  onestep inspect --check path/to/model.pt");
+  command->callback([arguments] { run(*arguments); });
+}
+
+}  // namespace onestep

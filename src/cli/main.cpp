@@ -1,0 +1,66 @@
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+
+#include "commands.hpp"
+#include "onestep/error.hpp"
+#include "terminal.hpp"
+
+namespace {
+
+constexpr int stopped_by_user = 130;
+
+int exit_code(onestep::ErrorKind kind) {
+  switch (kind) {
+    case onestep::ErrorKind::usage:
+      return 2;
+    case onestep::ErrorKind::model:
+      return 3;
+    case onestep::ErrorKind::file:
+      return 4;
+    case onestep::ErrorKind::numerical:
+      return 5;
+  }
+  return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Draws samples with consistency models, in one network call or a few, and with the diffusion models they "
+      "compete with.",
+      "onestep"};
+  app.set_version_flag("--version", "onestep " ONESTEP_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n  onestep generate fashion --grid -o sheet.png\n  onestep compare fashion -o compare.png\n"
+      "onestep COMMAND --help says what a command takes.\n\nExit codes: 0 done; 2 the command is wrong; 3 the "
+      "model; 4 another file; 5 NaN or infinity; 130 stopped.");
+  onestep::add_generate(app);
+  onestep::add_compare(app);
+  onestep::add_inspect(app);
+  onestep::add_bench(app);
+  try {
+    app.parse(argc, argv);
+    std::cout.flush();
+    if (!std::cout) throw onestep::Error(onestep::ErrorKind::file, "standard output can't be written");
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version
+    std::cerr << "onestep: " << error.what() << "; see onestep --help\n";
+    return 2;
+  } catch (const onestep::StoppedByUser& stopped) {
+    std::cerr << "onestep: stopped; " << stopped.message << '\n';
+    return stopped_by_user;
+  } catch (const onestep::Error& error) {
+    std::cerr << "onestep: " << error.what() << '\n';
+    return exit_code(error.kind());
+  } catch (const std::bad_alloc&) {
+    std::cerr << "onestep: out of memory; ask for fewer samples at once, or give a folder with -o\n";
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "onestep: " << error.what() << '\n';
+    return 1;
+  }
+}

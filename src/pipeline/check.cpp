@@ -1,0 +1,74 @@
+#include <torch/torch.h>
+
+#include <sstream>
+
+#include "onestep/generator.hpp"
+#include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/noise.hpp"
+#include "parts.hpp"
+#include "schedule.hpp"
+
+namespace onestep {
+namespace {
+
+Check check(const std::string& claim, double found, double allowed) {
+  std::ostringstream text;
+  text << found << ", allowed " << allowed;
+  return {claim, found <= allowed, text.str()};  // false for NaN
+}
+
+double largest(const Tensor& x) { return x.abs().max().item<double>(); }
+double root_mean_square(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
+
+}  // namespace
+
+std::vector<Check> Generator::check() const {
+  const auto& [file, info, device, network, sample_size] = *parts_;
+  return translated(file, [&] {
+    const torch::InferenceMode guard;
+    const std::vector<std::uint64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
+    const auto n = static_cast<std::int64_t>(seeds.size());
+    const Tensor label = info.label_count > 0 ? (torch::arange(n) % info.label_count).to(device) : Tensor();
+    const Denoiser f(*network, info, label);
+    const Tensor z = seeded_noise(seeds, info.shape)(0).to(device);
+    const auto all_finite = [](const Tensor& x) { return x.isfinite().all().item<bool>(); };
+
+    std::vector<Check> checks;
+    for (const double sigma : {info.sigma_min, info.sigma_max}) {
+      std::ostringstream claim;
+      claim << "finite at sigma = " << sigma;
+      const bool finite = all_finite(f(sigma * z, sigma));
+      checks.push_back({claim.str(), finite, finite ? "all values are" : "NaN or infinity"});
+    }
+
+    const Tensor drawn = f(info.sigma_max * z, info.sigma_max);
+    const Tensor first = label.defined() ? label.narrow(0, 0, 1) : label;
+    const Tensor alone = Denoiser(*network, info, first)(info.sigma_max * z.narrow(0, 0, 1), info.sigma_max);
+    // As on loading: kernels may sum in another order for another batch size, and not more.
+    checks.push_back(onestep::check("the same alone and in a batch", largest(alone - drawn.narrow(0, 0, 1)), 1e-3));
+
+    if (info.role == Role::consistency) {
+      const double boundary = info.boundary_sigma > 0 ? info.boundary_sigma : info.sigma_min;
+      const Tensor x = drawn.clamp(info.range_low, info.range_high);
+      // Exact for a boundary above 0; without one, only as near as the level is to 0.
+      const double allowed = info.boundary_sigma > 0 ? 1e-6 : 3 * boundary;
+      checks.push_back(onestep::check("f(x, boundary) = x", largest(f(x, boundary) - x), allowed));
+
+      // Neighbouring points, as a consistency model is trained on: the same noise at two of 18 levels.
+      const std::vector<double> levels = karras_levels(18, info.sigma_min, info.sigma_max, info.rho);
+      double worst = 0;
+      Tensor before;
+      for (const double sigma : levels) {
+        const Tensor end = f(x + sigma * z, sigma);
+        if (before.defined()) worst = std::max(worst, root_mean_square(end - before));
+        before = end;
+      }
+      // Ends that have nothing to do with each other differ by sqrt(2) sigma_data; half sigma_data tells them apart.
+      checks.push_back(onestep::check("self-consistency: root-mean-square step between 18 neighbouring levels", worst,
+                                      info.sigma_data / 2));
+    }
+    return checks;
+  });
+}
+
+}  // namespace onestep

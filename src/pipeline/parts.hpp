@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "onestep/generator.hpp"
+#include "onestep/tensor/network.hpp"
+#include "torch_error.hpp"
+
+namespace onestep {
+
+struct Generator::Parts {
+  std::string file;
+  ModelInfo info;
+  torch::Device device;
+  std::unique_ptr<Network> network;
+  std::int64_t sample_size;  // values
+};
+
+/// The result of work(), every exception of libtorch turned into Error: none leaves the library.
+template <typename Work>
+auto translated(const std::string& model, Work work) {
+  try {
+    return work();
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch: " + first_line(error));
+  } catch (const c10::Error& error) {
+    throw Error(ErrorKind::model, model + ": the network failed: " + first_line(error));
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch, or a sink in place of a result");
+  }
+}
+
+}  // namespace onestep
