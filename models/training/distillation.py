@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from data import Pictures
 from diffusion import RHO, SIGMA_MAX, SIGMA_MIN, dpm_solver_2m
 
 LEVELS = 18  # with dpm_solver_2m, as close to the exact end as Heun's method with 35 calls
@@ -31,7 +32,7 @@ class Trajectories:
 
 
 @torch.no_grad()
-def draw_trajectories(teacher: Callable[[Tensor, float, Tensor], Tensor], labels: Tensor, shape: tuple[int, ...],
+def draw_trajectories(teacher: nn.Module, labels: Tensor, shape: tuple[int, ...],
                       batch: int) -> Trajectories:
     """One trajectory a label. All start at sigma_max; the further levels are shifted at random from run to run."""
     ramp = (torch.arange(LEVELS - 1) + torch.rand(1).item()) / (LEVELS - 1)
@@ -41,7 +42,11 @@ def draw_trajectories(teacher: Callable[[Tensor, float, Tensor], Tensor], labels
     points = []
     for part in labels.split(batch):
         x = torch.randn(len(part), *shape).to(part.device) * SIGMA_MAX
-        points.append(torch.stack(dpm_solver_2m(lambda y, s: teacher(y, s, part), x, [*levels, 0.0])))
+
+        def denoise(y: Tensor, sigma: float, label: Tensor = part) -> Tensor:
+            return teacher(y, torch.full((len(y),), sigma, device=y.device), label)
+
+        points.append(torch.stack(dpm_solver_2m(denoise, x, [*levels, 0.0])))
     points = torch.cat(points, dim=1)
     return Trajectories(points[:-1], torch.tensor(levels, device=labels.device), points[-1], labels)
 
@@ -85,35 +90,33 @@ def frozen(module: nn.Module, *inputs) -> Tensor:
 class Distillation:
     """The student's loss, a function of the step alone: (step, steps) -> scalar, also for the discriminator beside it."""
 
-    POOL = 2048  # trajectories drawn at once
     SHARP_FROM = 0.25  # of the run, regression alone; the discriminator learns from then on
     PERCEPTUAL, ADVERSARIAL = 0.3, 0.02  # weights of the terms beside the pixels' own
 
     def __init__(self, student: nn.Module, teacher: nn.Module, features: Callable[[Tensor], list[Tensor]],
-                 discriminator: Discriminator, pictures, batch: int, seed: int, device: str):
+                 discriminator: Discriminator, pictures: Pictures, batch: int, pool: int, seed: int, device: str):
         self.student, self.teacher, self.features, self.discriminator = student, teacher, features, discriminator
-        self.pictures, self.batch, self.seed, self.device = pictures, batch, seed, device
-        self.drawn, self.pool = -1, None
+        self.pictures, self.batch, self.pool, self.seed, self.device = pictures, batch, pool, seed, device
+        self.drawn, self.trajectories = -1, None
 
     def labels(self, count: int) -> Tensor:
         """Each label as often as the others; one in twenty is dropped."""
         names = len(self.pictures.names)
         return torch.where(torch.rand(count) < 0.05, names, torch.randint(names, (count,)))
 
-    def trajectories(self, step: int) -> Trajectories:
-        """The pool of this step, drawn from a generator of its own, so that a resumed run draws the same."""
-        number = step * self.batch // (self.POOL * USES)
+    def pool_of(self, step: int) -> Trajectories:
+        """The trajectories of this step, drawn from a generator of its own, so that a resumed run draws the same."""
+        number = step * self.batch // (self.pool * USES)
         if number != self.drawn:
             with torch.random.fork_rng():
                 torch.manual_seed(self.seed * 1_000_003 + 500_000 + number)
-                teacher = lambda x, s, label: self.teacher(x, torch.full((len(x),), s, device=x.device), label)  # noqa: E731
-                self.pool = draw_trajectories(teacher, self.labels(self.POOL).to(self.device),
-                                              self.pictures.pixels.shape[1:], self.batch)
+                self.trajectories = draw_trajectories(self.teacher, self.labels(self.pool).to(self.device),
+                                                      self.pictures.pixels.shape[1:], self.batch)
             self.drawn = number
-        return self.pool
+        return self.trajectories
 
     def __call__(self, step: int, steps: int) -> Tensor:
-        pool, n = self.trajectories(step), self.batch
+        pool, n = self.pool_of(step), self.batch
         # Half of the points at sigma_max, where a single step starts; the others anywhere below.
         which = torch.randint(len(pool.labels), (n,)).to(self.device)
         point = torch.where(torch.arange(n) < n // 2, 0, torch.randint(1, len(pool.levels), (n,))).to(self.device)

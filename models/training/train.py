@@ -96,7 +96,8 @@ def train_student(pictures: data.Pictures, config: UNetConfig, teacher: Denoiser
     with torch.no_grad():
         channels = [f.shape[1] for f in perceptual.features(pictures.batch(torch.arange(2)).to(device))]
     discriminator = Discriminator(channels, config.labels).to(device)
-    loss = Distillation(compiled, teacher, features, discriminator, pictures, options.batch, options.seed, device)
+    loss = Distillation(compiled, teacher, features, discriminator, pictures, options.batch, options.pool,
+                        options.seed, device)
 
     def sheet(average, path):
         write_sheet(Denoiser(average, sigma_data, SIGMA_MIN), config.labels, pictures.pixels.shape[1:], device, path)
@@ -127,8 +128,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet-every", type=int, default=100_000, help="pictures between sheets (default %(default)s)")
+    parser.add_argument("--pool", type=int, default=2048, help="trajectories of the teacher drawn at once (default %(default)s)")
     parser.add_argument("--no-compile", action="store_true", help="run without torch.compile")
-    return parser.parse_args()
+    parser.add_argument("--smoke", action="store_true", help="a few steps of every stage, to see that all of it runs")
+    options = parser.parse_args()
+    if options.smoke:
+        options.teacher_images = options.perceptual_images = options.student_images = 384
+        options.batch, options.pool, options.sheet_every, options.no_compile = 16, 32, 64, True
+    return options
 
 
 def main() -> None:

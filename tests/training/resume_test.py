@@ -17,28 +17,29 @@ np.savez(folder / "pictures.npz", images=rng.integers(0, 256, (64, 8, 8, 3), np.
 
 
 def start(output: str) -> subprocess.Popen:
-    # One checkpoint every 4 of 24 steps; one thread, so that sums are added in the same order.
+    # Every stage saves each 4 of 24 steps; one thread, so that sums are added in the same order.
     return subprocess.Popen([sys.executable, recipe, "--data", folder / "pictures.npz", "--output", folder / output,
-                             "--teacher-images", "384", "--batch", "16", "--sheet-every", "64", "--threads", "1",
-                             "--device", "cpu", "--no-compile"], stdout=subprocess.DEVNULL)
+                             "--smoke", "--threads", "1", "--device", "cpu"], stdout=subprocess.DEVNULL)
 
 
 assert start("whole").wait() == 0
-broken = start("broken")
-checkpoint = folder / "broken" / "teacher.checkpoint"
-while not checkpoint.exists():
-    assert broken.poll() is None, "the run ended without a checkpoint"
-    time.sleep(0.005)
-broken.kill()
-broken.wait()
-step = torch.load(checkpoint, weights_only=True)["step"]
-assert 0 < step < 24, f"the kill came too late to test anything: step {step} of 24"
+for stage in ("teacher", "student"):
+    broken = start("broken")
+    checkpoint = folder / "broken" / f"{stage}.checkpoint"
+    while not checkpoint.exists():
+        assert broken.poll() is None, f"the run ended without a checkpoint of the {stage}"
+        time.sleep(0.005)
+    broken.kill()
+    broken.wait()
+    step = torch.load(checkpoint, weights_only=True)["step"]
+    assert 0 < step < 24, f"the kill came too late to test anything: step {step} of 24"
+    print(f"{stage}: killed at step {step} of 24")
 assert start("broken").wait() == 0
 
-whole = torch.load(folder / "whole" / "teacher.checkpoint", weights_only=True)
-resumed = torch.load(checkpoint, weights_only=True)
-assert whole["step"] == resumed["step"] == 24
-for part in ("network", "average"):
-    different = [name for name, value in whole[part].items() if not torch.equal(value, resumed[part][name])]
-    assert not different, f"{part}: {len(different)} tensors differ after the resume at step {step}: {different[:3]}"
-print(f"killed at step {step} of 24; the same weights after the resume")
+for stage in ("teacher", "perceptual", "student"):
+    whole, resumed = (torch.load(folder / run / f"{stage}.checkpoint", weights_only=True) for run in ("whole", "broken"))
+    assert whole["step"] == resumed["step"] == 24
+    for part in ("network", "average", "beside"):
+        different = [name for name, value in whole[part].items() if not torch.equal(value, resumed[part][name])]
+        assert not different, f"{stage}'s {part}: {len(different)} tensors differ after the resume: {different[:3]}"
+print("the same weights after the resume")

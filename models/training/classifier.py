@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Trains the classifier whose features measure quality: python models/training/classifier.py
+
+No model is ever trained against it: the student's perceptual distance has a classifier of its own (perceptual.py).
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import data
+from trainer import train
+
+FILE = Path(__file__).parent / "fashion-classifier.pt"  # a state dict
+FEATURES = 128
+
+
+class Classifier(nn.Module):
+    """Residual blocks with batch normalisation on full-size pictures (He et al. 2016)."""
+
+    def __init__(self, channels: int = 1, labels: int = 10):
+        super().__init__()
+
+        def convolution(a: int, b: int, stride: int = 1) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b))
+
+        widths = [32, 64, FEATURES]
+        self.stem = convolution(channels, widths[0])
+        self.shrink = nn.ModuleList(convolution(a, b, 2) for a, b in zip(widths, widths[1:]))
+        self.blocks = nn.ModuleList(nn.Sequential(convolution(w, w), nn.ReLU(), convolution(w, w)) for w in widths[1:])
+        self.out = nn.Linear(FEATURES, labels)
+
+    def features(self, x: Tensor) -> Tensor:
+        """x: [N, C, H, W] in [-1, 1] -> [N, 128]."""
+        x = F.relu(self.stem(x))
+        for shrink, block in zip(self.shrink, self.blocks):
+            x = F.relu(shrink(x))
+            x = F.relu(x + block(x))
+        return x.mean(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.features(x))
+
+
+def load() -> Classifier:
+    """The committed weights."""
+    classifier = Classifier()
+    classifier.load_state_dict(torch.load(FILE, weights_only=True))
+    return classifier.eval().requires_grad_(False)
+
+
+def accuracy(classifier: Classifier, pictures: data.Pictures) -> float:
+    right = 0
+    with torch.no_grad():
+        for index in torch.arange(len(pictures)).split(500):
+            right += int((classifier(pictures.batch(index)).argmax(1) == pictures.labels[index]).sum())
+    return right / len(pictures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=600_000, help="training pictures drawn (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints and log (default %(default)s)")
+    parser.add_argument("--write", type=Path, default=FILE, help="the weights (default %(default)s)")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+    pictures = data.fashion_mnist("train")
+    torch.manual_seed(7)
+    network = Classifier().to(memory_format=torch.channels_last)
+    run = torch.compile(network)
+
+    def loss(_step: int, _steps: int) -> Tensor:
+        index = torch.randint(len(pictures), (options.batch,))
+        x = pictures.batch(index)
+        # Shifted by up to two pixels, mirrored, a square cut out (DeVries & Taylor 2017).
+        across, down = torch.randint(0, 5, (2,)).tolist()
+        x = F.pad(x, (2, 2, 2, 2), value=-1.0)[:, :, down:down + 28, across:across + 28]
+        x = torch.where(torch.rand(options.batch, 1, 1, 1) < 0.5, x, x.flip(3))
+        across, down = torch.randint(0, 21, (2,)).tolist()
+        x[:, :, down:down + 8, across:across + 8] = -1.0
+        with torch.autocast("cpu", torch.bfloat16):
+            return F.cross_entropy(run(x).float(), pictures.labels[index], label_smoothing=0.05)
+
+    adam = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.02)
+    average = train("classifier", network, [adam], loss, images=options.images, batch=options.batch,
+                    folder=options.output, seed=7, about={}, sheet=lambda *_: None)
+    average.load_state_dict({**average.state_dict(), **{k: v for k, v in network.state_dict().items() if "running" in k}})
+    average.eval()
+    torch.save(average.state_dict(), options.write)
+    print(f"{options.write}: accuracy {accuracy(average, data.fashion_mnist('t10k')):.4f} on the test pictures")
+
+
+if __name__ == "__main__":
+    main()
