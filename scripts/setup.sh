@@ -30,8 +30,9 @@ python=$PWD/.venv/bin/python
 torch=${ONESTEP_TORCH:-$("$python" -c 'import torch; print(torch.utils.cmake_prefix_path)')}
 [ -e "$torch" ] || fail "ONESTEP_TORCH=$torch: no such folder"
 
+# build [TARGET]: everything, or one target.
 build() {
   cmake -S . -B build -G Ninja -DCMAKE_PREFIX_PATH="$torch" -DPython3_EXECUTABLE="$python" >build.log 2>&1 ||
     { cat build.log >&2; fail "cmake could not configure the build"; }
-  cmake --build build
+  cmake --build build --target "${1:-all}"
 }
