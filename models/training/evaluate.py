@@ -113,7 +113,8 @@ def draw(checkpoint: Path, count: int, calls: int, levels: list[float]) -> tuple
             shape = (len(label), *about["shape"])
 
             def denoise(x, sigma, label=label):
-                return denoiser(x, torch.full((len(x),), float(sigma)), label)
+                denoised = denoiser(x, torch.full((len(x),), float(sigma)), label)
+                return denoised.clamp(-1, 1) if about["boundary"] > 0 else denoised  # as models/export.py says
 
             if about["boundary"] > 0:
                 samples.append(consistency(denoise, shape, levels[:calls]))
