@@ -1,0 +1,31 @@
+# Builds examples/consumer in WORK, by WAY, and runs it. For find_package the project is copied away from the source tree
+# and no installed CMake file may name that tree.
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+file(REMOVE_RECURSE ${WORK})
+file(COPY ${SOURCE}/examples/consumer DESTINATION ${WORK})
+set(configure ${CMAKE_COMMAND} -S ${WORK}/consumer -B ${WORK}/build -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Release
+              -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER})
+if(WAY STREQUAL add_subdirectory)
+  run(${configure} "-DCMAKE_PREFIX_PATH=${PREFIX_PATH}" -DONESTEP_SOURCE=${SOURCE})
+  set(model ${SOURCE}/models/fashion.pt)
+else()
+  run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/first)
+  # Moved after it was installed: nothing in it may depend on where that was.
+  file(RENAME ${WORK}/first ${WORK}/installed)
+  file(GLOB_RECURSE files ${WORK}/installed/*.cmake)
+  foreach(file ${files})
+    file(READ ${file} text)
+    string(FIND "${text}" "${SOURCE}/src" place)
+    if(NOT place EQUAL -1)
+      message(FATAL_ERROR "${file} names the source tree")
+    endif()
+  endforeach()
+  run(${configure} "-DCMAKE_PREFIX_PATH=${WORK}/installed;${PREFIX_PATH}")
+  set(model ${WORK}/installed/share/onestep/models/fashion.pt)
+  run(${WORK}/installed/bin/onestep inspect fashion)
+endif()
+run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
+run(${WORK}/build/consumer ${model})
