@@ -90,6 +90,9 @@ def train_student(pictures: data.Pictures, config: UNetConfig, teacher: Denoiser
     torch.manual_seed(options.seed)
     network = UNet(config).to(device, memory_format=torch.channels_last)
     network.load_state_dict(teacher.network.state_dict())
+    about = describe(pictures, config, boundary=SIGMA_MIN)
+    if options.start_student_from:
+        about["images"] = start_from(options.start_student_from, network)
     compiled = torch.compile(Denoiser(network, sigma_data, SIGMA_MIN), disable=options.no_compile)
     teacher = torch.compile(teacher.requires_grad_(False).eval(), disable=options.no_compile)
     features = torch.compile(perceptual.features, disable=options.no_compile)
@@ -105,7 +108,7 @@ def train_student(pictures: data.Pictures, config: UNetConfig, teacher: Denoiser
     judge = torch.optim.Adam(discriminator.parameters(), lr=1e-3, betas=(0.5, 0.99))
     average = train("student", network, [*optimizers(network, muon=options.muon, adam=options.adam), judge], loss,
                     images=options.student_images, batch=options.batch, folder=options.output, seed=options.seed,
-                    about=describe(pictures, config, boundary=SIGMA_MIN), sheet=sheet, every=options.sheet_every,
+                    about=about, sheet=sheet, every=options.sheet_every,
                     beside=discriminator)
     return Denoiser(average, sigma_data, SIGMA_MIN)
 
@@ -121,6 +124,8 @@ def parse() -> argparse.Namespace:
                         help="the same for the classifier behind the student's perceptual distance (default %(default)s)")
     parser.add_argument("--start-from", type=Path, metavar="CHECKPOINT",
                         help="begin the teacher from the weights of an earlier run, such as one on other pictures of this size")
+    parser.add_argument("--start-student-from", type=Path, metavar="CHECKPOINT",
+                        help="begin the student from an earlier student's weights instead of the teacher's")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--muon", type=float, default=5e-4, help="step of the matrices (default %(default)s)")
     parser.add_argument("--adam", type=float, default=1e-3, help="step of all else (default %(default)s)")

@@ -1,0 +1,72 @@
+// What the sampler adds to its network calls: Generator::generate against a bare loop of forward(), interleaved.
+// Usage: overhead [--json]
+#include <torch/script.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <numeric>
+
+#include "onestep/generator.hpp"
+
+namespace {
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+double bare_loop(torch::jit::Module& network, std::int64_t batch, std::int64_t calls) {
+  const c10::InferenceMode guard;
+  const auto start = std::chrono::steady_clock::now();
+  torch::Tensor x = torch::randn({batch, 1, 28, 28});
+  for (std::int64_t i = 0; i < calls; ++i) {
+    x = network.forward({x, torch::zeros({batch}), torch::zeros({batch}, torch::kLong)}).toTensor();
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bool json = argc > 1 && std::strcmp(argv[1], "--json") == 0;
+  std::vector<std::string> rows;
+  for (const std::string model : {"fashion", "fashion-teacher"}) {
+    const auto generator = onestep::Generator::load(model);
+    torch::jit::Module network = torch::jit::load(generator.file());
+    network.eval();
+    for (const std::int64_t batch : {1, 64}) {
+      onestep::Request request;
+      request.batch = batch;
+      request.seeds.resize(static_cast<std::size_t>(batch));
+      std::iota(request.seeds.begin(), request.seeds.end(), 0);
+      const std::int64_t calls = generator.plan(request).nfe;
+      std::vector<double> sampler, bare;
+      const int runs = batch == 1 || calls == 1 ? 31 : 5;
+      for (int run = -3; run < runs; ++run) {  // the first three warm up
+        const double a = generator.generate(request).report.seconds;
+        const double b = bare_loop(network, batch, calls);
+        if (run >= 0) {
+          sampler.push_back(a);
+          bare.push_back(b);
+        }
+      }
+      const double a = 1e3 * median(sampler), b = 1e3 * median(bare);
+      char row[200];
+      const char* format =
+          json ? R"({"model": "%s", "batch": %ld, "nfe": %ld, "sampler_ms": %.3f, "bare_ms": %.3f, "ratio": %.3f})"
+               : "| %s | %ld | %ld | %.2f | %.2f | %.2f |";
+      std::snprintf(row, sizeof row, format, model.c_str(), batch, calls, a, b, a / b);
+      rows.emplace_back(row);
+    }
+  }
+  if (!json) {
+    std::puts("| model | batch | NFE | sampler, ms | bare loop, ms | ratio |\n| --- | --- | --- | --- | --- | --- |");
+    for (const std::string& row : rows) std::puts(row.c_str());
+    return 0;
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::printf("%s%s%s", i == 0 ? "[" : ",\n ", rows[i].c_str(), i + 1 == rows.size() ? "]\n" : "");
+  }
+}
