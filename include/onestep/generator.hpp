@@ -22,21 +22,21 @@ struct ConsistencySampler {
   /// Where the model recommends none: the first `steps` of `steps` + 1 Karras levels.
   int steps = 1;
   /// Noise levels in place of the recommended ones: falling, in (boundary_sigma, sigma_max]. Empty: by `steps`.
-  std::vector<double> levels;
+  std::vector<double> levels = {};
 };
 
 /// Euler's method on the probability-flow ODE (Song et al. 2021). NFE = number of levels.
 struct EulerSampler {
-  int steps = 35;              ///< Karras levels (Karras et al. 2022, Eq. 5), in [1, 10000].
-  std::vector<double> levels;  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
+  int steps = 35;                   ///< Karras levels (Karras et al. 2022, Eq. 5), in [1, 10000].
+  std::vector<double> levels = {};  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
 };
 
 /// Heun's method (Karras et al. 2022, Algorithms 1 and 2). NFE = 2 * number of levels - 1.
 struct HeunSampler {
-  int steps = 18;              ///< Karras levels, in [1, 10000].
-  std::vector<double> levels;  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
-  double churn = 0;            ///< S_churn, in [0, infinity); 0: deterministic.
-  double churn_sigma_min = 0;  ///< S_tmin: no noise is added at levels below it.
+  int steps = 18;                   ///< Karras levels, in [1, 10000].
+  std::vector<double> levels = {};  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
+  double churn = 0;                 ///< S_churn, in [0, infinity); 0: deterministic.
+  double churn_sigma_min = 0;       ///< S_tmin: no noise is added at levels below it.
   double churn_sigma_max = std::numeric_limits<double>::infinity();  ///< S_tmax: nor above it.
   double churn_noise = 1;                                            ///< S_noise: deviation of the added noise, >= 0.
 };
@@ -65,12 +65,12 @@ struct Sample {
 
 /// What was done.
 struct Report {
-  std::string sampler;         ///< consistency, euler or heun.
-  std::vector<double> levels;  ///< The noise levels that were used.
-  std::int64_t nfe = 0;        ///< Network calls a sample.
-  std::int64_t count = 0;      ///< Samples finished.
-  double seconds = 0;          ///< Spent sampling, without the sink.
-  bool stopped = false;        ///< Stopped on request before all were done.
+  std::string sampler;              ///< consistency, euler or heun.
+  std::vector<double> levels = {};  ///< The noise levels that were used.
+  std::int64_t nfe = 0;             ///< Network calls a sample.
+  std::int64_t count = 0;           ///< Samples finished.
+  double seconds = 0;               ///< Spent sampling, without the sink.
+  bool stopped = false;             ///< Stopped on request before all were done.
 };
 
 struct Result {
@@ -105,7 +105,7 @@ struct Check {
   std::string found;  ///< What was measured, and what it was allowed to be.
 };
 
-/// Called after every network call, from the thread that called generate.
+/// Called after every network call, and when the samples of a batch are finished, from the thread that called generate.
 using OnProgress = std::function<void(const Progress&)>;
 /// Takes each sample as it is finished, in the order of the seeds, from the thread that called generate.
 using Sink = std::function<void(Sample&&)>;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/csrc/jit/runtime/jit_exception.h>
+
 #include <memory>
 #include <string>
 
@@ -25,6 +27,8 @@ auto translated(const std::string& model, Work work) {
   } catch (const c10::OutOfMemoryError& error) {
     throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch: " + first_line(error));
   } catch (const c10::Error& error) {
+    throw Error(ErrorKind::model, model + ": the network failed: " + first_line(error));
+  } catch (const torch::jit::JITException& error) {  // an exception that the network's own code raises
     throw Error(ErrorKind::model, model + ": the network failed: " + first_line(error));
   } catch (const std::bad_alloc&) {
     throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch, or a sink in place of a result");

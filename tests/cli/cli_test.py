@@ -1,0 +1,135 @@
+"""The command line as its user meets it: what it draws, what it says, what it leaves behind. Usage: cli_test.py ONESTEP"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import numpy
+
+ONESTEP = sys.argv.pop(1)
+
+# Arguments after `generate`, exit code (docs/design.md), what the message has to say.
+REFUSED = [
+    (["fashion", "--label", "Hat", "-o", "a.png"], 2, "Ankle boot"),
+    (["fashion", "--label", "11", "-o", "a.png"], 2, "give 0 to 9"),
+    (["fashion", "--seeds", "5-2", "-o", "a.png"], 2, "write 2-5"),
+    (["fashion", "--seeds", "x", "-o", "a.png"], 2, "neither a seed nor a range"),
+    (["fashion", "--count", "0", "-o", "a.png"], 2, "[1, 10000000]"),
+    (["fashion", "--count", "1000000000", "-o", "a.png"], 2, "[1, 10000000]"),
+    (["fashion", "--steps", "0", "-o", "a.png"], 2, "1 or more"),
+    (["fashion", "--levels", "1,80", "-o", "a.png"], 2, "must be below"),
+    (["fashion", "--levels", "nan", "-o", "a.png"], 2, "finite"),
+    (["fashion", "--levels", "100", "-o", "a.png"], 2, "sigma_max = 80"),
+    (["fashion", "--sampler", "foo", "-o", "a.png"], 2, "consistency, heun, euler"),
+    (["fashion-teacher", "--sampler", "consistency", "-o", "a.png"], 2, "use heun or euler"),
+    (["fashion", "-o", "a.xyz"], 2, ".png"),
+    (["fashion", "-o", "nowhere/a.png"], 4, "make the folder nowhere first"),
+    (["fashion", "--noise", "wrong.npy", "-o", "a.png"], 4, "[2,3,28,28]"),
+    (["fashon", "-o", "a.png"], 3, "fashion-teacher"),
+    (["missing.pt", "-o", "a.png"], 3, "no such file"),
+    (["empty.pt", "-o", "a.png"], 3, "is empty"),
+    (["cut.pt", "-o", "a.png"], 3, "damaged"),
+]
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def run_onestep(self, *arguments, **options):
+        return subprocess.run([ONESTEP, *arguments], cwd=self.folder, capture_output=True, text=True, **options)
+
+    def drawn(self, *arguments):
+        result = self.run_onestep("generate", "fashion", *arguments, "-o", "a.npy")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return numpy.load(self.folder / "a.npy")
+
+    def test_refuses_with_a_reason_and_leaves_nothing(self):
+        numpy.save(self.folder / "wrong.npy", numpy.zeros((2, 3, 28, 28), numpy.float32))
+        (self.folder / "empty.pt").write_bytes(b"")
+        (self.folder / "cut.pt").write_bytes(b"PK\3\4" + bytes(3000))
+        before = sorted(os.listdir(self.folder))
+        for arguments, code, words in REFUSED:
+            with self.subTest(arguments=arguments):
+                result = self.run_onestep("generate", *arguments)
+                self.assertEqual(result.returncode, code, result.stderr)
+                self.assertIn(words, result.stderr)
+                self.assertEqual(result.stdout, "")
+                self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+    def test_a_disk_that_fills_up_leaves_nothing(self):
+        def no_room():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit fails, as on a full disk
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+        result = self.run_onestep("generate", "fashion", "--grid", "-o", "a.png", preexec_fn=no_room)
+        self.assertEqual(result.returncode, 4, result.stderr)
+        self.assertIn("a.png: can't be written", result.stderr)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_failed_run_keeps_the_file_that_was_there(self):
+        (self.folder / "a.png").write_text("mine")
+        self.run_onestep("generate", "fashion", "--levels", "nan", "-o", "a.png")
+        self.assertEqual((self.folder / "a.png").read_text(), "mine")
+
+    def test_a_seed_is_the_same_sample_in_any_company(self):
+        together = self.drawn("--seeds", "0-6", "--label", "Bag")
+        for order, batch in (("6,5,4,3,2,1,0", "2"), ("6,5,4,3,2,1,0", "7")):
+            other = self.drawn("--seeds", order, "--label", "Bag", "--batch", batch)
+            # Convolutions sum in another order at another batch size: some 1e-6 of a range of 2.
+            self.assertLess(abs(together - other[::-1]).max(), 1e-5)
+
+    def test_the_same_command_is_the_same_file(self):
+        self.assertEqual(self.drawn("-n", "4").tobytes(), self.drawn("-n", "4").tobytes())
+
+    def test_json_is_all_there_is_on_standard_output(self):
+        result = self.run_onestep("generate", "fashion", "-n", "3", "--json", "-o", "a.png", "--grid")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertTrue(json.loads(result.stdout))
+        self.assertEqual((self.folder / "a.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+
+    def test_compare_tells_the_calls(self):
+        result = self.run_onestep("compare", "fashion:consistency:1", "fashion-teacher:heun:2", "-n", "2", "-o", "a.png",
+                                  "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn('"nfe": 3', result.stdout)
+        self.assertTrue((self.folder / "a.png").exists())
+
+    def test_inspect_check_holds_for_the_shipped_models(self):
+        for model in ("fashion", "fashion-teacher"):
+            result = self.run_onestep("inspect", model, "--check")
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+            self.assertNotIn("fails", result.stdout)
+
+    def test_an_interrupt_keeps_whole_pictures_only(self):
+        process = subprocess.Popen([ONESTEP, "generate", "fashion-teacher", "-n", "5000", "--batch", "1", "--steps", "2",
+                                    "-o", f"{self.folder}/"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while not os.listdir(self.folder) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, words)
+        names = os.listdir(self.folder)
+        self.assertTrue(0 < len(names) < 5000)
+        for name in names:
+            self.assertTrue(name.endswith(".png"), name)
+            self.assertTrue((self.folder / name).read_bytes().endswith(b"IEND\xaeB`\x82"), name)
+
+    def test_help_shows_two_examples_a_command(self):
+        for command in ("generate", "compare", "inspect", "bench"):
+            examples = self.run_onestep(command, "--help").stdout.split("Examples:")[1]
+            self.assertEqual(examples.count(f"onestep {command}"), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
