@@ -23,6 +23,21 @@ std::string lower(std::string text) {
   return text;
 }
 
+std::string list_of_samplers() {
+  std::string text;
+  const auto add = [&](const char* title, const char* suits, const std::vector<Choice>& choices) {
+    text += std::string(title) + "\n";
+    for (const Choice& choice : choices) {
+      text += "  " + choice.name + std::string(13 - choice.name.size(), ' ') + choice.what + "\n" +
+              std::string(15, ' ') + suits + choice.suits + "\n";
+    }
+  };
+  add("--sampler", "for the roles: ", samplers());
+  text += "  euler_ancestral is ddim with --eta 1\n";
+  add("--schedule", "for models: ", level_schedules());
+  return text;
+}
+
 void require_count(std::uint64_t count) {
   if (count >= 1 && count <= static_cast<std::uint64_t>(most_samples)) return;
   refuse(std::to_string(count) + " samples: the count must lie in [1, " + std::to_string(most_samples) +
@@ -48,40 +63,74 @@ Generator MachineArguments::load(const std::string& model) const {
 }
 
 void SamplerArguments::add_to(CLI::App& command) {
-  command.add_option("--sampler", name, "consistency, heun or euler (default: what suits the model)")->group("Sampler");
+  command.add_option("--sampler", name, "what `--sampler help` lists (default: what suits the model)")
+      ->each([](const std::string& given) {
+        if (given == "help") throw CLI::CallForVersion(list_of_samplers(), 0);
+      })
+      ->group("Sampler");
   command
       .add_option("--steps", steps,
-                  "steps, 1 to 10000: of a consistency model, its recommended levels for so many (default: 1); of a "
-                  "diffusion model, Karras levels (default: heun 18, euler 35)")
+                  "steps, 1 to 10000: of a consistency model or a flow map, its recommended levels for so many "
+                  "(default: 1); of a diffusion model, levels of the schedule (default: 18, euler and ddim 35)")
       ->group("Sampler");
   command
       .add_option("--levels", levels,
                   "noise levels in place of --steps: falling, above 0, at most the model's sigma_max; such as 80,0.8")
       ->delimiter(',')
       ->group("Sampler");
+  command.add_option("--schedule", schedule, "how levels are spaced: `--sampler help` (default: what suits the model)")
+      ->group("Sampler");
+  command
+      .add_option("--guidance", guidance,
+                  "guidance scale, 0 or more (default: the model's, or 1: none); two network calls in one unless the "
+                  "model takes it as an input")
+      ->group("Sampler");
+  command.add_option("--gamma", gamma, "gamma: share of fresh noise between jumps, 0 to 1 (default: 0)")
+      ->group("Sampler");
+  command.add_option("--eta", eta, "ddim: share of fresh noise, 0 to 1 (default: 0)")->group("Sampler");
   command.add_option("--churn", churn, "heun: noise added between steps, S_churn, 0 or more (default: 0)")
       ->group("Sampler");
   command.add_flag("--force", force, "run a sampler that does not suit the model")->group("Sampler");
 }
 
+void SamplerArguments::apply_to(Request& request, const ModelInfo& info) const {
+  request.sampler = sampler(info);
+  request.guidance = guidance;
+  request.force = force;
+}
+
 Sampler SamplerArguments::sampler(const ModelInfo& info) const {
   if (steps && !levels.empty()) refuse("--steps and --levels say the same in two ways; give one of them");
   std::string chosen = name;
-  if (chosen.empty()) chosen = info.role == Role::consistency ? "consistency" : "heun";
-  if (churn && chosen != "heun") refuse("--churn is for the sampler heun, not " + chosen);
+  if (chosen.empty()) {
+    chosen = info.role == Role::consistency ? "consistency"
+             : info.role == Role::flow_map  ? "gamma"
+             : info.prediction == "flow"    ? "euler"
+                                            : "heun";
+  }
+  const auto only_for = [&](const auto& option, const char* text, const std::string& sampler) {
+    if (option && chosen != sampler) refuse(std::string(text) + " is for the sampler " + sampler + ", not " + chosen);
+  };
+  only_for(churn, "--churn", "heun");
+  only_for(gamma, "--gamma", "gamma");
+  only_for(eta, "--eta", "ddim");
   const auto fill = [&](auto sampler) {
     sampler.levels = levels;
+    sampler.schedule = schedule;
     if (steps) sampler.steps = *steps;
     return sampler;
   };
   if (chosen == "consistency") return fill(ConsistencySampler{});
+  if (chosen == "gamma") return fill(GammaSampler{.gamma = gamma.value_or(0)});
   if (chosen == "euler") return fill(EulerSampler{});
-  if (chosen == "heun") {
-    HeunSampler heun = fill(HeunSampler{});
-    heun.churn = churn.value_or(0);
-    return heun;
-  }
-  refuse("--sampler " + chosen + " is none of consistency, heun, euler");
+  if (chosen == "heun") return fill(HeunSampler{.churn = churn.value_or(0)});
+  if (chosen == "ddim") return fill(DdimSampler{.eta = eta.value_or(0)});
+  if (chosen == "euler_ancestral") return fill(DdimSampler{.eta = 1});
+  if (chosen == "dpm2") return fill(Dpm2Sampler{});
+  if (chosen == "dpmpp_2m") return fill(Dpmpp2mSampler{});
+  std::string names;
+  for (const Choice& choice : samplers()) names += (names.empty() ? "" : ", ") + choice.name;
+  refuse("--sampler " + chosen + " is none of " + names);
 }
 
 std::vector<std::uint64_t> parse_seeds(const std::string& text) {

@@ -22,14 +22,17 @@ struct MachineArguments {
 
 /// A sampler by its name, with what can be said of it on the command line.
 struct SamplerArguments {
-  std::string name;
+  std::string name, schedule;
   std::optional<int> steps;
   std::vector<double> levels;
-  std::optional<double> churn;
+  std::optional<double> churn, eta, gamma, guidance;
   bool force = false;
 
   void add_to(CLI::App& command);
   /// Throws Error (usage) on an unknown name and on what the sampler does not take.
+  void apply_to(Request& request, const ModelInfo& info) const;
+
+ private:
   Sampler sampler(const ModelInfo& info) const;
 };
 

@@ -28,8 +28,7 @@ void run(const Arguments& arguments) {
   }
   const Generator generator = arguments.machine.load(arguments.model);
   Request request;
-  request.sampler = arguments.sampler.sampler(generator.info());
-  request.force = arguments.sampler.force;
+  arguments.sampler.apply_to(request, generator.info());
   for (const std::int64_t batch : arguments.batches) {
     if (batch < 1 || batch > 65536) {
       throw Error(ErrorKind::usage, "--batch " + std::to_string(batch) + " must lie in [1, 65536]");

@@ -119,7 +119,7 @@ void run(const Arguments& arguments) {
     Request request;
     request.seeds = seeds;
     request.labels = labels;
-    request.sampler = run.sampler.sampler(info);
+    run.sampler.apply_to(request, info);
     request.batch = static_cast<std::int64_t>(seeds.size());
     generator.plan(request);
     requests.push_back(std::move(request));

@@ -115,8 +115,7 @@ void run(const Arguments& arguments) {
   const double load_seconds = seconds_since(load_started);
 
   Request request;
-  request.sampler = arguments.sampler.sampler(info);
-  request.force = arguments.sampler.force;
+  arguments.sampler.apply_to(request, info);
   request.batch = arguments.batch;
   std::int64_t count = arguments.grid.empty() ? 1 : 64;
   if (!arguments.noise.empty()) {

@@ -49,6 +49,12 @@ Json as_json(const std::string& file, const ModelInfo& info) {
             {"labels", info.label_count},
             {"label_names", info.label_names},
             {"null_label", info.null_label ? Json(*info.null_label) : Json()},
+            {"one_hot_labels", info.one_hot_labels},
+            {"noise_input", info.noise_input},
+            {"noise_scale", info.noise_scale},
+            {"timesteps", info.timestep_sigmas.size()},
+            {"prediction", info.prediction},
+            {"guidance", info.guidance ? Json(*info.guidance) : Json()},
             {"sigma_data", info.sigma_data},
             {"boundary_sigma", info.boundary_sigma},
             {"sigma_min", info.sigma_min},
@@ -62,9 +68,20 @@ Json as_json(const std::string& file, const ModelInfo& info) {
 }
 
 void print(const std::string& file, const ModelInfo& info) {
-  std::ostringstream noise, prediction;
+  std::ostringstream noise, input, prediction;
   noise << "sigma from " << info.sigma_max << " down to " << info.sigma_min << ", rho " << info.rho;
-  prediction << "edm, sigma_data " << info.sigma_data << ", boundary_sigma " << info.boundary_sigma;
+  prediction << info.prediction;
+  if (info.prediction == "edm" || info.prediction == "trigflow" || info.timestep_scaling > 0) {
+    prediction << ", sigma_data " << info.sigma_data;
+  }
+  if (info.prediction == "edm") prediction << ", boundary_sigma " << info.boundary_sigma;
+  if (info.timestep_scaling > 0) prediction << ", boundary at timestep 0, timestep_scaling " << info.timestep_scaling;
+  input << info.noise_input;
+  if (info.timestep_sigmas.empty()) {
+    if (info.noise_input != "sigma") input << ", scale " << info.noise_scale;
+  } else {
+    input << ", " << info.timestep_sigmas.size() << (info.interpolated_timesteps ? ", interpolated" : ", nearest");
+  }
   std::vector<std::vector<std::string>> rows{
       {"file", file},
       {"name", info.name},
@@ -76,7 +93,9 @@ void print(const std::string& file, const ModelInfo& info) {
                  : info.label_names.empty() ? std::to_string(info.label_count)
                                             : joined(info.label_names, ", ")},
       {"noise", noise.str()},
+      {"noise input", input.str()},
       {"prediction", prediction.str()}};
+  if (info.guidance) rows.push_back({"guidance", "an input of the network, by default " + fixed(*info.guidance, 1)});
   for (const auto& [steps, levels] : info.levels) {
     rows.push_back({"levels, " + std::to_string(steps) + (steps == 1 ? " step" : " steps"), joined(levels, ", ")});
   }

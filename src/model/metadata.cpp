@@ -2,29 +2,30 @@
 
 #include <algorithm>
 #include <cmath>
-#include <initializer_list>
 #include <nlohmann/json.hpp>
 
 #include "levels.hpp"
+#include "noise_input.hpp"
 #include "onestep/error.hpp"
+#include "preconditioning.hpp"
 
 namespace onestep {
 namespace {
 
 using Json = nlohmann::json;
 
-using Names = std::initializer_list<const char*>;
+using Names = std::vector<std::string>;
 
-std::string joined(Names names) {
+std::string joined(const Names& names) {
   std::string text;
-  for (const char* name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text;
 }
 
 /// One object of the metadata, with its place in the file for messages.
 class Fields {
  public:
-  Fields(const Json& object, std::string path, const std::string& file, Names known)
+  Fields(const Json& object, std::string path, const std::string& file, const Names& known)
       : object_(object), path_(std::move(path)), file_(file) {
     if (!object.is_object()) fail("", "must be an object");
     for (const auto& [name, value] : object.items()) {
@@ -46,7 +47,7 @@ class Fields {
     return at(name).get<std::string>();
   }
 
-  std::string one_of(const std::string& name, Names allowed) const {
+  std::string one_of(const std::string& name, const Names& allowed) const {
     const std::string value = text(name);
     if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
       fail(name, "must be one of " + joined(allowed));
@@ -81,7 +82,22 @@ class Fields {
     throw ModelError(file_ + ": onestep.json: " + place(name) + " = " + shown + " " + rule);
   }
 
-  Fields object(const std::string& name, Names known) const { return Fields(at(name), place(name), file_, known); }
+  Fields object(const std::string& name, const Names& known) const {
+    return Fields(at(name), place(name), file_, known);
+  }
+
+  /// An object whose `kind` is a row of `table`, which says what other fields it may have.
+  template <typename Row>
+  std::pair<Fields, const Row*> kind(const std::string& name, const std::vector<Row>& table) const {
+    Names names, all;
+    for (const Row& row : table) names.push_back(row.name);
+    for (const auto& [field, value] : at(name).items()) all.push_back(field);
+    const std::string chosen = object(name, all).one_of("kind", names);
+    const Row& row = *std::find_if(table.begin(), table.end(), [&](const Row& r) { return r.name == chosen; });
+    Names known{"kind"};
+    known.insert(known.end(), row.fields.begin(), row.fields.end());
+    return {object(name, known), &row};
+  }
 
  private:
   std::string place(const std::string& name) const {
@@ -125,7 +141,7 @@ void read_sample(const Fields& fields, ModelInfo& info) {
 
 void read_labels(const Fields& fields, ModelInfo& info) {
   info.label_count = fields.whole("count", 1, most);
-  if (fields.has("encoding")) fields.one_of("encoding", {"index"});
+  if (fields.has("encoding")) info.one_hot_labels = fields.one_of("encoding", {"index", "one_hot"}) == "one_hot";
   if (fields.has("names")) {
     const Json& names = fields.at("names");
     if (!names.is_array() || names.size() != static_cast<std::size_t>(info.label_count)) {
@@ -139,14 +155,59 @@ void read_labels(const Fields& fields, ModelInfo& info) {
   if (fields.has("null")) info.null_label = fields.whole("null", info.label_count, 2 * most);
 }
 
+void read_timesteps(const Fields& fields, ModelInfo& info) {
+  if (fields.has("lookup")) {
+    info.interpolated_timesteps = fields.one_of("lookup", {"nearest", "interpolated"}) == "interpolated";
+  }
+  const Fields schedule = fields.object("schedule", {"kind", "beta_start", "beta_end", "count"});
+  const std::string kind = schedule.one_of("kind", {"linear", "scaled_linear", "cosine"});
+  const auto count = static_cast<int>(schedule.whole("count", 2, 100'000));
+  const bool betas = kind != "cosine";
+  const double first = betas ? schedule.number("beta_start", 1e-12, 0.999, "a number in (0, 0.999]") : 0;
+  const double last = betas ? schedule.number("beta_end", first, 0.999, "a number in [beta_start, 0.999]") : 0;
+  info.timestep_sigmas = timestep_sigmas(kind, first, last, count);
+  if (!std::isfinite(info.timestep_sigmas.back())) {
+    schedule.fail("beta_end", "leaves nothing of the data: sigma is infinite; use fewer or smaller betas");
+  }
+}
+
 void read_network(const Fields& fields, ModelInfo& info) {
-  const Fields input = fields.object("noise_input", {"kind", "scale"});
-  input.one_of("kind", {"log_sigma"});
-  info.noise_scale = input.positive("scale");
-  const Fields prediction = fields.object("prediction", {"kind", "sigma_data", "boundary_sigma"});
-  prediction.one_of("kind", {"edm"});
-  info.sigma_data = prediction.positive("sigma_data");
-  info.boundary_sigma = prediction.number("boundary_sigma", 0, 1e30, "a number of 0 or more");
+  const auto [input, input_row] = fields.kind("noise_input", noise_inputs());
+  info.noise_input = input_row->name;
+  if (input.has("scale") || info.noise_input == "log_sigma")
+    info.noise_scale = input.positive("scale");
+  else
+    info.noise_scale = 1;
+  if (info.noise_input == "timestep") read_timesteps(input, info);
+
+  const auto [prediction, prediction_row] = fields.kind("prediction", predictions());
+  info.prediction = prediction_row->name;
+  const bool needs_data = info.prediction == "edm" || info.prediction == "trigflow";
+  if (needs_data || prediction.has("sigma_data")) info.sigma_data = prediction.positive("sigma_data");
+  if (info.prediction == "edm") {
+    info.boundary_sigma = prediction.number("boundary_sigma", 0, 1e30, "a number of 0 or more");
+  }
+  if (prediction.has("timestep_scaling")) {
+    info.timestep_scaling = prediction.positive("timestep_scaling");
+    if (info.noise_input != "timestep") prediction.fail("timestep_scaling", "needs noise_input.kind timestep");
+  }
+  if (info.noise_input == "angle" && !needs_data) {
+    input.fail("kind", "needs a prediction with sigma_data: edm or trigflow");
+  }
+  if (fields.has("guidance_input")) {
+    info.guidance = fields.object("guidance_input", {"default"}).number("default", 0, 1e6, "a number of 0 or more");
+  }
+}
+
+void require_within_timesteps(const Fields& noise, const ModelInfo& info) {
+  if (info.timestep_sigmas.empty()) return;
+  // 1e-6, relative: what rounding to six digits leaves.
+  if (info.sigma_min < info.timestep_sigmas.front() * (1 - 1e-6)) {
+    noise.fail("sigma_min", "must not be below the first timestep's, " + std::to_string(info.timestep_sigmas.front()));
+  }
+  if (info.sigma_max > info.timestep_sigmas.back() * (1 + 1e-6)) {
+    noise.fail("sigma_max", "must not exceed the last timestep's, " + std::to_string(info.timestep_sigmas.back()));
+  }
 }
 
 void read_sampling(const Fields& fields, const std::string& file, ModelInfo& info) {
@@ -198,13 +259,14 @@ ModelInfo parse_metadata(const std::string& json, const std::string& file) {
   info.role = role == "consistency" ? Role::consistency : role == "diffusion" ? Role::diffusion : Role::flow_map;
   read_sample(fields.object("sample", {"modality", "shape", "range", "sample_rate", "frame_rate"}), info);
   if (fields.has("labels")) read_labels(fields.object("labels", {"count", "names", "encoding", "null"}), info);
-  read_network(fields.object("network", {"noise_input", "prediction"}), info);
+  read_network(fields.object("network", {"noise_input", "prediction", "guidance_input"}), info);
 
   const Fields noise = fields.object("noise", {"sigma_min", "sigma_max", "rho"});
   info.sigma_min = noise.positive("sigma_min");
   info.sigma_max = noise.positive("sigma_max");
   if (info.sigma_max <= info.sigma_min) noise.fail("sigma_max", "must be above sigma_min");
   info.rho = noise.positive("rho");
+  require_within_timesteps(noise, info);
   if (info.boundary_sigma > info.sigma_min) noise.fail("sigma_min", "must not be below prediction.boundary_sigma");
 
   if (fields.has("sampling")) {

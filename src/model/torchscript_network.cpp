@@ -1,12 +1,13 @@
 #include <caffe2/serialize/inline_container.h>
 #include <torch/script.h>
 
-#include <cmath>
 #include <filesystem>
 
 #include "metadata.hpp"
 #include "model_file.hpp"
 #include "onestep/error.hpp"
+#include "onestep/tensor/denoiser.hpp"
+#include "preconditioning.hpp"
 #include "torch_error.hpp"
 
 namespace onestep {
@@ -18,10 +19,12 @@ class TorchScriptNetwork : public Network {
  public:
   explicit TorchScriptNetwork(torch::jit::Module module) : module_(std::move(module)) {}
 
-  Tensor forward(const Tensor& x, const Tensor& noise, const Tensor& label) override {
+  Tensor forward(const NetworkInput& input) override {
     const torch::InferenceMode guard;
-    std::vector<torch::IValue> inputs{x, noise};
-    if (label.defined()) inputs.emplace_back(label);
+    std::vector<torch::IValue> inputs{input.x, input.noise};
+    for (const Tensor* further : {&input.target, &input.label, &input.guidance}) {
+      if (further->defined()) inputs.emplace_back(*further);
+    }
     return module_.forward(std::move(inputs)).toTensor();
   }
 
@@ -39,13 +42,17 @@ void check_arguments(const torch::jit::Module& module, const std::string& file, 
   if (!module.find_method("forward")) throw ModelError(file + ": the module has no forward method; export it with one");
   // The first argument is the module itself.
   const auto& arguments = module.get_method("forward").function().getSchema().arguments();
-  const std::size_t given = info.label_count > 0 ? 3 : 2;
+  std::vector<std::string> given{"x", "noise"};
+  if (info.role == Role::flow_map) given.emplace_back("target");
+  if (info.label_count > 0) given.emplace_back("label");
+  if (info.guidance) given.emplace_back("guidance");
   std::size_t required = 0;
   for (std::size_t i = 1; i < arguments.size(); ++i) required += !arguments[i].default_value().has_value();
-  if (given < required || given > arguments.size() - 1) {
-    throw ModelError(
-        file + ": forward takes " + std::to_string(arguments.size() - 1) + " arguments, but its metadata " +
-        (given == 3 ? "has labels, which makes 3: x, noise, label" : "has no labels, which makes 2: x, noise"));
+  if (given.size() < required || given.size() > arguments.size() - 1) {
+    std::string names;
+    for (const std::string& name : given) names += (names.empty() ? "" : ", ") + name;
+    throw ModelError(file + ": forward takes " + std::to_string(arguments.size() - 1) +
+                     " arguments, but its metadata makes " + std::to_string(given.size()) + ": " + names);
   }
 }
 
@@ -53,12 +60,16 @@ void try_out(Network& network, const std::string& file, const ModelInfo& info, t
   std::vector<std::int64_t> shape = info.shape;
   shape.insert(shape.begin(), 2);
   // Two different rows, so that one that leaks into the other shows.
-  const Tensor x = torch::linspace(-1, 1, c10::multiply_integers(shape), device).reshape(shape) / info.sigma_data;
-  const Tensor noise = torch::full({2}, info.noise_scale * std::log(info.sigma_min), device);
+  const Tensor x = torch::linspace(-1, 1, c10::multiply_integers(shape), device).reshape(shape);
   const Tensor label =
       info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}).to(device) : Tensor();
+  const auto call = [&](const Tensor& rows, const Tensor& labels) {
+    const double in = precondition(info, info.sigma_min).in;
+    return network.forward(
+        network_input(info, in * rows, info.sigma_min, 0, {.label = labels, .guidance = info.guidance.value_or(1)}));
+  };
 
-  const Tensor both = network.forward(x, noise, label);
+  const Tensor both = call(x, label);
   if (both.sizes() != x.sizes()) {
     throw ModelError(file + ": the network returned shape " + shape_text(both.sizes()) + " for an input of shape " +
                      shape_text(x.sizes()) + "; they must be equal");
@@ -72,8 +83,7 @@ void try_out(Network& network, const std::string& file, const ModelInfo& info, t
                      ": the network returned NaN or infinity in its trial call at sigma_min; retrain or re-export it");
   }
   for (int row = 0; row < 2; ++row) {
-    const Tensor alone = network.forward(x.narrow(0, row, 1), noise.narrow(0, row, 1),
-                                         label.defined() ? label.narrow(0, row, 1) : label);
+    const Tensor alone = call(x.narrow(0, row, 1), label.defined() ? label.narrow(0, row, 1) : label);
     const double difference = (alone - both.narrow(0, row, 1)).abs().max().item<double>();
     // Not `>`: a NaN must fail too.
     if (!(difference <= 1e-3)) {

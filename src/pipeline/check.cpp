@@ -6,6 +6,7 @@
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/noise.hpp"
 #include "parts.hpp"
+#include "preconditioning.hpp"
 #include "schedule.hpp"
 
 namespace onestep {
@@ -29,21 +30,24 @@ std::vector<Check> Generator::check() const {
     const std::vector<std::uint64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
     const auto n = static_cast<std::int64_t>(seeds.size());
     const Tensor label = info.label_count > 0 ? (torch::arange(n) % info.label_count).to(device) : Tensor();
-    const Denoiser f(*network, info, label);
+    const double guidance = info.guidance.value_or(1);
+    const Denoiser f(*network, info, {.label = label, .guidance = guidance});
     const Tensor z = seeded_noise(seeds, info.shape)(0).to(device);
     const auto all_finite = [](const Tensor& x) { return x.isfinite().all().item<bool>(); };
 
     std::vector<Check> checks;
+    const Tensor start = initial_scale(info, info.sigma_max) * z;
     for (const double sigma : {info.sigma_min, info.sigma_max}) {
       std::ostringstream claim;
       claim << "finite at sigma = " << sigma;
-      const bool finite = all_finite(f(sigma * z, sigma));
+      const bool finite = all_finite(f(sigma < info.sigma_max ? sigma * z : start, sigma));
       checks.push_back({claim.str(), finite, finite ? "all values are" : "NaN or infinity"});
     }
 
-    const Tensor drawn = f(info.sigma_max * z, info.sigma_max);
+    const Tensor drawn = f(start, info.sigma_max, 0);
     const Tensor first = label.defined() ? label.narrow(0, 0, 1) : label;
-    const Tensor alone = Denoiser(*network, info, first)(info.sigma_max * z.narrow(0, 0, 1), info.sigma_max);
+    const Tensor alone =
+        Denoiser(*network, info, {.label = first, .guidance = guidance})(start.narrow(0, 0, 1), info.sigma_max, 0);
     // As on loading: kernels may sum in another order for another batch size, and not more.
     checks.push_back(onestep::check("the same alone and in a batch", largest(alone - drawn.narrow(0, 0, 1)), 1e-3));
 

@@ -10,8 +10,7 @@ Tensor sample_euler(const DenoiserFunction& denoise, const NoiseSource& z, const
   for (std::size_t i = 0; i < levels.size(); ++i) {
     const double sigma = levels[i];
     const double next = i + 1 < levels.size() ? levels[i + 1] : 0;
-    const Tensor d = (x - denoise(x, sigma)) / sigma;
-    x = x + (next - sigma) * d;
+    x = jump(x, denoise(x, sigma), sigma, next);
   }
   return x;
 }

@@ -27,8 +27,12 @@ REFUSED = [
     (["fashion", "--levels", "1,80", "-o", "a.png"], 2, "must be below"),
     (["fashion", "--levels", "nan", "-o", "a.png"], 2, "finite"),
     (["fashion", "--levels", "100", "-o", "a.png"], 2, "sigma_max = 80"),
-    (["fashion", "--sampler", "foo", "-o", "a.png"], 2, "consistency, heun, euler"),
-    (["fashion-teacher", "--sampler", "consistency", "-o", "a.png"], 2, "use heun or euler"),
+    (["fashion", "--sampler", "foo", "-o", "a.png"], 2, "none of consistency, gamma, heun, euler, ddim, dpm2, dpmpp_2m"),
+    (["fashion", "--schedule", "trailing", "-o", "a.png"], 2, "karras, exponential, linear"),
+    (["fashion", "--eta", "0.5", "-o", "a.png"], 2, "--eta is for the sampler ddim"),
+    (["fashion", "--sampler", "gamma", "--gamma", "2", "-o", "a.png"], 2, "lie in [0, 1]"),
+    (["fashion", "--guidance", "-1", "-o", "a.png"], 2, "guidance = -1"),
+    (["fashion-teacher", "--sampler", "consistency", "-o", "a.png"], 2, "use heun, euler, ddim"),
     (["fashion", "-o", "a.xyz"], 2, ".png"),
     (["fashion", "-o", "nowhere/a.png"], 4, "make the folder nowhere first"),
     (["fashion", "--noise", "wrong.npy", "-o", "a.png"], 4, "[2,3,28,28]"),
@@ -96,6 +100,24 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertTrue(json.loads(result.stdout))
         self.assertEqual((self.folder / "a.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+
+    def test_every_sampler_and_schedule_that_help_lists_runs(self):
+        text = self.run_onestep("generate", "--sampler", "help")
+        self.assertEqual(text.returncode, 0)
+        listed = {title: [line.split()[0] for line in part.splitlines() if line.startswith("  ") and line[2] != " "]
+                  for title, part in zip(("sampler", "schedule"), text.stdout.split("--schedule"))}
+        self.assertIn("euler_ancestral", listed["sampler"])
+        for sampler in listed["sampler"]:
+            model = "fashion" if sampler in ("consistency", "gamma") else "fashion-teacher"
+            for guidance, calls in ((), 1), (("--guidance", "2"), 2):
+                result = self.run_onestep("generate", model, "--sampler", sampler, "--steps", "2", "-n", "2", "--json", "-o",
+                                          "a.npy", *guidance)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(json.loads(result.stdout)["nfe"], calls * (3 if sampler in ("heun", "dpm2") else 2))
+        for schedule in ("karras", "exponential", "linear"):
+            self.assertIn(schedule, listed["schedule"])
+            result = self.run_onestep("generate", "fashion-teacher", "--schedule", schedule, "--steps", "3", "-o", "a.png")
+            self.assertEqual(result.returncode, 0, result.stderr)
 
     def test_compare_tells_the_calls(self):
         result = self.run_onestep("compare", "fashion:consistency:1", "fashion-teacher:heun:2", "-n", "2", "-o", "a.png",

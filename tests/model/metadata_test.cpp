@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
                "m.pt: onestep.json: labels.names = [\"dog\"] must be an array of labels.count = 2 strings"},
         Broken{"\"null\": 2", "\"null\": 1", "m.pt: onestep.json: labels.null = 1 must be a whole number in [2, "},
         Broken{"\"log_sigma\"", "\"time\"",
-               "m.pt: onestep.json: network.noise_input.kind = \"time\" must be one of log_sigma"},
+               "m.pt: onestep.json: network.noise_input.kind = \"time\" must be one of log_sigma, sigma, angle, "},
         Broken{"\"sigma_data\": 0.5", "\"sigma_data\": -1",
                "m.pt: onestep.json: network.prediction.sigma_data = -1 must be a number above 0"},
         Broken{"\"boundary_sigma\": 0.002", "\"boundary_sigma\": 0.01",
@@ -87,6 +87,73 @@ INSTANTIATE_TEST_SUITE_P(
                "m.pt: onestep.json: sampling.renoise = \"none\" must be one of boundary, level"},
         Broken{"\"clip_denoised\": true", "\"clip_denoised\": 1",
                "m.pt: onestep.json: sampling.clip_denoised = 1 must be true or false"}));
+
+std::string replaced(std::string json, const std::string& from, const std::string& to) {
+  const auto at = json.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return json.replace(at, from.size(), to);
+}
+
+const std::string log_sigma = R"({"kind": "log_sigma", "scale": 0.25})";
+const std::string edm = R"({"kind": "edm", "sigma_data": 0.5, "boundary_sigma": 0.002})";
+const std::string noise = R"({"sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0})";
+const std::string timestep = R"({"kind": "timestep", "lookup": "interpolated",
+  "schedule": {"kind": "linear", "beta_start": 0.0001, "beta_end": 0.02, "count": 1000}})";
+
+TEST(Metadata, OfEveryFamilyIsRead) {
+  for (const char* prediction :
+       {R"({"kind": "trigflow", "sigma_data": 0.5})", R"({"kind": "epsilon"})", R"({"kind": "v"})",
+        R"({"kind": "sample"})", R"({"kind": "flow"})", R"({"kind": "denoised"})"}) {
+    const std::string json = replaced(valid, edm, prediction);
+    EXPECT_NO_THROW(parse_metadata(json, "m.pt")) << prediction;
+    for (const char* input : {R"({"kind": "sigma"})", R"({"kind": "flow_time", "scale": 1000})"}) {
+      EXPECT_NO_THROW(parse_metadata(replaced(json, log_sigma, input), "m.pt")) << input;
+    }
+  }
+}
+
+TEST(Metadata, OfALatentConsistencyModelIsRead) {
+  std::string json = replaced(valid, log_sigma, timestep);
+  json =
+      replaced(json, edm,
+               R"({"kind": "epsilon", "timestep_scaling": 10, "sigma_data": 0.5}, "guidance_input": {"default": 7.5})");
+  json = replaced(json, noise, R"({"sigma_min": 0.0101, "sigma_max": 157.4, "rho": 7.0})");
+  const ModelInfo info = parse_metadata(json, "m.pt");
+  EXPECT_EQ(info.timestep_sigmas.size(), 1000U);
+  EXPECT_TRUE(info.interpolated_timesteps);
+  EXPECT_EQ(info.timestep_scaling, 10);
+  EXPECT_EQ(info.guidance, 7.5);
+}
+
+TEST(Metadata, OfFurtherFamiliesIsRefusedByRule) {
+  const auto refusal = [](const std::string& json) -> std::string {
+    try {
+      parse_metadata(json, "m.pt");
+    } catch (const ModelError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const auto says = [&](const std::string& json, const std::string& words) {
+    EXPECT_NE(refusal(json).find(words), std::string::npos) << refusal(json);
+  };
+  const std::string timed = replaced(valid, log_sigma, timestep);
+  says(timed, "noise.sigma_min = 0.002 must not be below the first timestep's");
+  says(replaced(timed, noise, R"({"sigma_min": 0.02, "sigma_max": 160, "rho": 7})"),
+       "noise.sigma_max = 160 must not exceed the last timestep's");
+  says(replaced(timed, "\"count\": 1000", "\"count\": 1"), "network.noise_input.schedule.count = 1 must be");
+  says(replaced(timed, "\"beta_end\": 0.02", "\"beta_end\": 1"), "schedule.beta_end = 1 must be");
+  says(replaced(timed, "\"interpolated\"", "\"cubic\""), "lookup = \"cubic\" must be one of nearest, interpolated");
+  says(replaced(valid, edm, R"({"kind": "epsilon", "timestep_scaling": 10})"), "needs noise_input.kind timestep");
+  says(replaced(valid, edm, R"({"kind": "flow", "sigma_data": 0.5})"),
+       "network.prediction.sigma_data = 0.5 is an unknown field");
+  says(replaced(valid, edm, R"({"kind": "trigflow"})"), "network.prediction.sigma_data is missing");
+  says(replaced(replaced(valid, edm, R"({"kind": "flow"})"), log_sigma, R"({"kind": "angle"})"),
+       "needs a prediction with sigma_data");
+  says(replaced(valid, "\"encoding\": \"index\"", "\"encoding\": \"binary\""), "must be one of index, one_hot");
+  says(replaced(valid, edm + "}", edm + R"(, "guidance_input": {"default": -1}})"),
+       "guidance_input.default = -1 must be");
+}
 
 TEST(Metadata, ThatIsNoObjectIsRefused) {
   for (const char* json : {"", "[]", "3", "null", "{\"format\":", "\xff\xfe"}) {

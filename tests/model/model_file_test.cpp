@@ -27,7 +27,8 @@ TEST(ModelFile, IsLoadedAndRun) {
   EXPECT_EQ(info.name, "tiny");
   const auto network = load_torchscript(path("Good.pt"), info);
   const torch::Tensor x = torch::ones({3, 1, 4, 4});
-  EXPECT_TRUE(torch::equal(network->forward(x, torch::full({3}, 2.0f), {}), torch::full({3, 1, 4, 4}, 2.5f)));
+  EXPECT_TRUE(
+      torch::equal(network->forward({.x = x, .noise = torch::full({3}, 2.0f)}), torch::full({3, 1, 4, 4}, 2.5f)));
 }
 
 // F(x, c) = x / 2 + c at sigma = 2: skip x + out (in x / 2 + ln(2) / 4). 1e-6: float32 rounding of values of about 1.
@@ -68,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"Truncated.pt", "is no TorchScript file, or is damaged"},
                     Refused{"StateDict.pt", "is no TorchScript file (a Python state dict?)"},
                     Refused{"NoMetadata.pt", "holds no onestep.json"},
-                    Refused{"ThreeArguments.pt", "forward takes 3 arguments, but its metadata has no labels"},
+                    Refused{"ThreeArguments.pt", "forward takes 3 arguments, but its metadata makes 2: x, noise"},
                     Refused{"WrongShape.pt", "returned shape [2, 1, 2, 4] for an input of shape [2, 1, 4, 4]"},
                     Refused{"WrongType.pt", "returned Double; it must return float32"},
                     Refused{"NotANumber.pt", "returned NaN or infinity"},

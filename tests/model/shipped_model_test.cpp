@@ -26,7 +26,7 @@ TEST(FashionTeacher, DrawsBrightGarmentsOnBlack) {
     }
     return noise;
   };
-  const Denoiser denoise(*network, info, torch::full({n}, 1, torch::kInt64));
+  const Denoiser denoise(*network, info, {.label = torch::full({n}, 1, torch::kInt64)});
   const auto x = sample_heun(denoise, z, karras_levels(9, info.sigma_min, info.sigma_max, info.rho));
   ASSERT_TRUE(x.isfinite().all().item<bool>());
   // None of Fashion-MNIST's 6,000 trousers has a corner brighter than -0.9; the garments themselves are far brighter.

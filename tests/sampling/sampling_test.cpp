@@ -9,6 +9,7 @@
 #include "onestep/error.hpp"
 #include "onestep/tensor/consistency.hpp"
 #include "onestep/tensor/diffusion.hpp"
+#include "onestep/tensor/flow_map.hpp"
 #include "schedule.hpp"
 
 namespace onestep {
@@ -82,6 +83,71 @@ TEST(Euler, IsOfFirstOrder) {
 TEST(Heun, IsOfSecondOrder) {
   const auto run = [](const auto& levels) { return sample_heun(denoise, noise({64}, torch::kFloat64), levels); };
   EXPECT_NEAR(std::log2(error(run, 128) / error(run, 256)), 2, 0.2);
+}
+
+TEST(Dpm2, IsOfSecondOrder) {
+  const auto run = [](const auto& levels) { return sample_dpm2(denoise, noise({64}, torch::kFloat64), levels); };
+  EXPECT_NEAR(std::log2(error(run, 128) / error(run, 256)), 2, 0.2);
+}
+
+TEST(Dpmpp2m, IsOfSecondOrder) {
+  const auto run = [](const auto& levels) { return sample_dpmpp_2m(denoise, noise({64}, torch::kFloat64), levels); };
+  EXPECT_NEAR(std::log2(error(run, 128) / error(run, 256)), 2, 0.2);
+}
+
+TEST(Ddim, WithoutFreshNoiseIsEuler) {
+  const auto levels = karras_levels(18, 0.002, sigma_max, 7);
+  const auto z = noise({64}, torch::kFloat64);
+  // The same step, once with sqrt(next^2) for next: a rounding in double.
+  EXPECT_LT((sample_ddim(denoise, z, levels) - sample_euler(denoise, z, levels)).abs().max().item<double>(), 1e-12);
+}
+
+TEST(Ddim, KeepsTheVarianceWithFreshNoise) {
+  const std::int64_t n = 100'000;
+  for (const double eta : {0.5, 1.0}) {
+    const Tensor x = sample_ddim(denoise, noise({n}), karras_levels(512, 0.002, sigma_max, 7), eta);
+    EXPECT_NEAR(x.mean().item<double>(), mu, 0.008);  // five standard errors
+    EXPECT_NEAR(x.std().item<double>(), s, 0.011);    // as many, 0.006, and the bias, of first order: 0.005
+  }
+}
+
+// What the flow map's contract asks for: an x0 for which the straight jump lands on the trajectory.
+Tensor flow_map(const Tensor& x, double sigma, double target) {
+  return (flow(x, sigma, target) - target / sigma * x) / (1 - target / sigma);
+}
+
+TEST(Gamma, WithoutFreshNoiseIsExactInAnyNumberOfSteps) {
+  const auto z = noise({64}, torch::kFloat64);
+  const Tensor expected = flow(sigma_max * z(0), sigma_max, 0);
+  for (const std::vector<double>& levels : {std::vector<double>{80}, {80, 1}, {80, 5, 1, 0.1}}) {
+    const std::vector<double> targets(levels.begin() + 1, levels.end());
+    EXPECT_LT((sample_gamma(flow_map, z, levels, targets) - expected).abs().max().item<double>(), 1e-12);
+  }
+}
+
+TEST(Gamma, KeepsMeanAndVarianceAtAnyGamma) {
+  const std::int64_t n = 400'000;
+  for (const double gamma : {0.3, 1.0}) {
+    const double keep = std::sqrt(1 - gamma * gamma);
+    const Tensor x = sample_gamma(flow_map, noise({n}), {80, 2, 0.5}, {keep * 2, keep * 0.5});
+    EXPECT_NEAR(x.mean().item<double>(), mu, 0.004 + 0.0019);  // five standard errors; see Consistency
+    EXPECT_NEAR(x.std().item<double>(), s, 0.003);             // five standard errors
+  }
+}
+
+TEST(Gamma, OfOneIsConsistencySampling) {
+  const auto z = noise({64}, torch::kFloat64);
+  const auto f = [](const Tensor& x, double sigma) { return flow_map(x, sigma, 0); };
+  const Tensor expected = sample_consistency(f, z, {80, 2, 0.5}, 0);
+  EXPECT_LT((sample_gamma(flow_map, z, {80, 2, 0.5}, {0, 0}) - expected).abs().max().item<double>(), 1e-12);
+}
+
+TEST(Gamma, RefusesTargetsThatAreNotOnTheWay) {
+  const auto z = noise({1});
+  EXPECT_THROW(sample_gamma(flow_map, z, {80, 2}, {3}), Error);
+  EXPECT_THROW(sample_gamma(flow_map, z, {80, 2}, {-1}), Error);
+  EXPECT_THROW(sample_gamma(flow_map, z, {80, 2}, {std::nan("")}), Error);
+  EXPECT_THROW(sample_gamma(flow_map, z, {80, 2}, {}), Error);
 }
 
 TEST(Heun, KeepsTheVarianceUnderChurn) {

@@ -5,20 +5,35 @@
 
 namespace onestep {
 
+/// What a sample is asked to show.
+struct Condition {
+  torch::Tensor label = {};  ///< int64 [N], or undefined for an unconditional model.
+  /// The guidance scale. A model with a guidance input is given it; any other is called with and without its label, in
+  /// one batch, unless it is 1: F = F(null) + guidance * (F(label) - F(null)) (Ho & Salimans 2022).
+  double guidance = 1;
+};
+
 /// network + preconditioning: (x [N, ...], sigma) -> denoised sample. For a consistency model, the trajectory's start;
-/// for a diffusion model, the mean of the clean data.
+/// for a diffusion model, the mean of the clean data; for a flow map, where the jump to `target` points.
 class Denoiser {
  public:
-  /// label: int64 [N], or undefined for an unconditional model. The network must outlive the denoiser.
-  Denoiser(Network& network, const ModelInfo& info, torch::Tensor label)
-      : network_(network), info_(info), label_(std::move(label)) {}
+  /// The network and info must outlive the denoiser.
+  Denoiser(Network& network, const ModelInfo& info, const Condition& condition);
 
-  torch::Tensor operator()(const torch::Tensor& x, double sigma) const;
+  torch::Tensor operator()(const torch::Tensor& x, double sigma) const { return (*this)(x, sigma, sigma); }
+  torch::Tensor operator()(const torch::Tensor& x, double sigma, double target) const;
 
  private:
   Network& network_;
   const ModelInfo& info_;
-  torch::Tensor label_;
+  Condition condition_;
 };
+
+/// The network's arguments at one noise level; condition.label may hold null labels.
+NetworkInput network_input(const ModelInfo& info, const torch::Tensor& x, double sigma, double target,
+                           const Condition& condition);
+
+/// Guided by two calls rather than by an input of the network.
+bool calls_twice(const ModelInfo& info, double guidance);
 
 }  // namespace onestep

@@ -4,14 +4,22 @@
 
 namespace onestep {
 
-/// The raw network, F(c_in x, c_noise, label): what a back end has to provide.
+/// What a network is called with, N rows each. Those that the model does not take are undefined.
+struct NetworkInput {
+  torch::Tensor x = {};         ///< float32 [N, ...].
+  torch::Tensor noise = {};     ///< float32 [N], the encoded noise level.
+  torch::Tensor target = {};    ///< float32 [N], the encoded level to jump to: of a flow map.
+  torch::Tensor label = {};     ///< int64 [N], or float32 [N, label_count].
+  torch::Tensor guidance = {};  ///< float32 [N].
+};
+
+/// The raw network F: what a back end has to provide.
 class Network {
  public:
   virtual ~Network() = default;
 
-  /// x: float32 [N, ...]; noise: float32 [N], c_noise; label: int64 [N], or undefined for an unconditional model.
   /// Returns float32 of x's shape.
-  virtual torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& noise, const torch::Tensor& label) = 0;
+  virtual torch::Tensor forward(const NetworkInput& input) = 0;
 };
 
 }  // namespace onestep

@@ -12,6 +12,16 @@ using Tensor = torch::Tensor;
 /// (x [N, ...], sigma) -> denoised sample, of x's shape.
 using DenoiserFunction = std::function<Tensor(const Tensor& x, double sigma)>;
 
+/// (x [N, ...], sigma, target) -> x0, of x's shape, such that jump(x, x0, sigma, target) is the sample at level
+/// `target` in [0, sigma]. A denoiser is one that does not look at `target`.
+using FlowMapFunction = std::function<Tensor(const Tensor& x, double sigma, double target)>;
+
+/// Along the straight line through x at level sigma and x0 at level 0. Well conditioned for the largest levels, where
+/// x + (target - sigma) * slope would cancel.
+inline Tensor jump(const Tensor& x, const Tensor& x0, double sigma, double target) {
+  return x0 + (target / sigma) * (x - x0);
+}
+
 /// draw k -> unit Gaussians [N, ...]: draw 0 is the initial noise, draw k the noise added before step k.
 using NoiseSource = std::function<Tensor(std::uint32_t draw)>;
 

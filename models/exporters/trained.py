@@ -1,0 +1,42 @@
+"""Checkpoints of models/training."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+from diffusion import RHO, SIGMA_MAX, SIGMA_MIN  # noqa: E402
+from network import UNet, UNetConfig  # noqa: E402
+
+from .format1 import ExportError  # noqa: E402
+
+
+def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[torch.nn.Module, dict]:
+    try:
+        state = torch.load(checkpoint, weights_only=True)
+        about = state["about"]
+    except Exception as error:
+        raise ExportError(f"{checkpoint}: is no checkpoint of models/training ({error})") from error
+    config = UNetConfig.from_dict(about["network"])
+    network = UNet(config)
+    network.load_state_dict(state["average"])
+    consistency = about["boundary"] > 0
+    metadata = {
+        "role": "consistency" if consistency else "diffusion",
+        "sample": {"modality": "image", "shape": about["shape"], "range": [-1, 1]},
+        "network": {
+            "noise_input": {"kind": "log_sigma", "scale": 0.25},
+            "prediction": {"kind": "edm", "sigma_data": about["sigma_data"], "boundary_sigma": about["boundary"]},
+        },
+        "noise": {"sigma_min": SIGMA_MIN, "sigma_max": SIGMA_MAX, "rho": RHO},
+        "card": {"data": about["data"], "trained_by": "models/training/train.py", "images": about["images"],
+                 "metrics": metrics},
+    }
+    if config.labels:
+        metadata["labels"] = {"count": config.labels, "names": about["names"], "encoding": "index", "null": config.labels}
+    if consistency:
+        # The pictures were in the range; a sample that leaves it is nearer to them when clamped before more noise is added.
+        metadata["sampling"] = {"levels": {str(len(given)): given for given in levels or [[SIGMA_MAX]]},
+                                "renoise": "boundary", "clip_denoised": True}
+    return network, metadata
