@@ -181,7 +181,7 @@ class Parity(unittest.TestCase):
         model = save(network, metadata, (torch.zeros(2, *SHAPE), torch.tensor([0.5, 1.0])), self.folder / "trigflow.pt")
         for angles in ([1.57], [1.57, 1.3]):
             scheduler = diffusers.SCMScheduler(sigma_data=S)
-            scheduler.set_timesteps(len(angles), timesteps=torch.tensor([*angles, 0.0]), max_timesteps=None)
+            scheduler.set_timesteps(len(angles), max_timesteps=angles[0], intermediate_timesteps=(angles[1:] or [None])[0])
             z = noise(len(angles), (3, *SHAPE))
             x, draws = z[0] * S, Draws(z)
             module = sys.modules[type(scheduler).__module__]
