@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   onestep::add_compare(app);
   onestep::add_inspect(app);
   onestep::add_bench(app);
+  onestep::add_tune(app);
   try {
     app.parse(argc, argv);
     std::cout.flush();

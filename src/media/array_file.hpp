@@ -32,4 +32,7 @@ void write_npz(const std::string& file, const std::vector<std::pair<std::string,
 /// Reads a .npy of little-endian float32 in C order, formats 1 to 3; nothing is allocated that the file does not fill.
 FloatArray read_npy(const std::string& file);
 
+/// The array `name` of a .npz, under the same rules, stored or compressed.
+FloatArray read_npz(const std::string& file, const std::string& name);
+
 }  // namespace onestep

@@ -109,25 +109,29 @@ void write_npy(const std::string& file, const ArrayView& array) {
 
 FloatArray read_npy(const std::string& file) {
   InputFile input(file);
+  return read_npy(input.stream, input.size, file);
+}
+
+FloatArray read_npy(std::istream& stream, std::uint64_t size, const std::string& file) {
   const auto fail = [&](const std::string& what) { throw Error(ErrorKind::file, file + ": " + what); };
 
   char start[12] = {};  // magic, version, length of the header in 2 bytes (version 1) or 4
-  input.stream.read(start, sizeof start);
+  stream.read(start, sizeof start);
   if (std::string_view(start, magic.size()) != magic) fail("is no .npy file; write one with numpy.save");
   const int version = static_cast<unsigned char>(start[6]);
   if (version < 1 || version > 3) fail("has .npy version " + std::to_string(version) + ", but 1, 2 and 3 are read");
   std::uint64_t length = 0;
   for (int i = version == 1 ? 1 : 3; i >= 0; --i) length = length * 256 + static_cast<unsigned char>(start[8 + i]);
   const std::uint64_t data_start = (version == 1 ? 10 : 12) + length;
-  if (data_start > input.size) {
+  if (data_start > size) {
     fail("is cut short: its header ends at byte " + std::to_string(data_start) + ", but the file has " +
-         std::to_string(input.size) + "; copy or make it again");
+         std::to_string(size) + "; copy or make it again");
   }
   // NumPy's own headers of plain arrays are a few hundred bytes.
   if (length > 65535) fail("has a header of " + std::to_string(length) + " bytes, but at most 65535 are read");
   std::string header(length, '\0');
-  input.stream.seekg(static_cast<std::streamoff>(data_start - length));
-  input.stream.read(header.data(), static_cast<std::streamsize>(length));
+  stream.seekg(static_cast<std::streamoff>(data_start - length));
+  stream.read(header.data(), static_cast<std::streamsize>(length));
 
   auto fields = dictionary(header);
   if (!fields) fail("has a damaged header; copy or make it again");
@@ -151,15 +155,15 @@ FloatArray read_npy(const std::string& file) {
     valid = (*sizes)[i] >= 0 && !__builtin_mul_overflow(bytes, (*sizes)[i], &bytes);
   }
   if (!valid) fail("shape = " + shape.substr(0, 60) + " must be sizes of 0 or more, fewer than 2^63 bytes in all");
-  const std::uint64_t present = input.size - data_start;
+  const std::uint64_t present = size - data_start;
   if (present != static_cast<std::uint64_t>(bytes)) {
     fail("shape = " + shape_text(*sizes) + " needs " + std::to_string(bytes) + " bytes of numbers, but the file has " +
          std::to_string(present) + "; copy or make it again");
   }
 
   FloatArray array{std::vector<float>(static_cast<std::size_t>(bytes) / sizeof(float)), *sizes};
-  input.stream.read(reinterpret_cast<char*>(array.values.data()), bytes);
-  if (!input.stream) fail("can't be read to its end; copy or make it again");
+  stream.read(reinterpret_cast<char*>(array.values.data()), bytes);
+  if (!stream) fail("can't be read to its end; copy or make it again");
   return array;
 }
 

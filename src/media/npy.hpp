@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <istream>
 #include <span>
 #include <string>
 
@@ -13,5 +15,8 @@ namespace onestep {
 std::string npy_header(const ArrayView& array);
 
 std::span<const std::byte> array_bytes(const ArrayView& array);
+
+/// A .npy of `size` bytes from `stream`; `file` is for messages.
+FloatArray read_npy(std::istream& stream, std::uint64_t size, const std::string& file);
 
 }  // namespace onestep

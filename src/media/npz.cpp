@@ -1,8 +1,11 @@
 #include <zip.h>
 
+#include <array>
 #include <deque>
 #include <memory>
+#include <sstream>
 
+#include "input_file.hpp"
 #include "npy.hpp"
 #include "onestep/error.hpp"
 #include "output_file.hpp"
@@ -50,6 +53,35 @@ void write_npz(const std::string& file, const std::vector<std::pair<std::string,
   if (zip_close(zip.get()) != 0) fail(zip_get_error(zip.get()));
   zip.release();
   output.commit();
+}
+
+FloatArray read_npz(const std::string& file, const std::string& name) {
+  { const InputFile exists(file); }
+  const auto fail = [&](const std::string& what) { throw Error(ErrorKind::file, file + ": " + what); };
+  int code = 0;
+  const std::unique_ptr<zip_t, decltype(&zip_discard)> zip(zip_open(file.c_str(), ZIP_RDONLY, &code), zip_discard);
+  if (!zip) fail("is no .npz file, or is damaged; write one with numpy.savez");
+  const std::string entry = name + ".npy";
+  zip_stat_t about;
+  if (zip_stat(zip.get(), entry.c_str(), 0, &about) != 0) {
+    std::string names;
+    for (zip_int64_t i = 0; i < zip_get_num_entries(zip.get(), 0); ++i) {
+      names += (names.empty() ? "" : ", ") + std::string(zip_get_name(zip.get(), i, 0));
+    }
+    fail("has no array " + name + "; it has " + names);
+  }
+  const std::unique_ptr<zip_file_t, decltype(&zip_fclose)> source(zip_fopen(zip.get(), entry.c_str(), 0), zip_fclose);
+  if (!source) fail("the array " + name + " can't be read; copy or make the file again");
+  // Read piece by piece: a size that the file only claims takes no memory.
+  std::string bytes;
+  std::array<char, 1 << 16> piece;
+  zip_int64_t read = 0;
+  while ((read = zip_fread(source.get(), piece.data(), piece.size())) > 0) {
+    bytes.append(piece.data(), static_cast<std::size_t>(read));
+  }
+  if (read < 0 || bytes.size() != about.size) fail("the array " + name + " is damaged; copy or make the file again");
+  std::istringstream stream(std::move(bytes));
+  return read_npy(stream, about.size, file + ": " + entry);
 }
 
 }  // namespace onestep

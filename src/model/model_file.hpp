@@ -1,7 +1,9 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "onestep/model_info.hpp"
 #include "onestep/tensor/network.hpp"
@@ -15,6 +17,9 @@ ModelInfo read_model_info(const std::string& file);
 /// noise, checked for shape, type, finite values, and rows that do not depend on each other. Throws ModelError.
 std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info,
                                           torch::Device device = torch::kCPU);
+
+/// The bytes of a copy of a model file that recommends these levels beside those it had. Throws ModelError.
+std::string with_levels(const std::string& file, const std::map<int, std::vector<double>>& levels);
 
 /// cpu, cuda or cuda:i. Throws Error (usage) on anything else, and on a device that this machine lacks.
 torch::Device find_device(const std::string& name);

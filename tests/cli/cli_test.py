@@ -119,6 +119,32 @@ class CommandLine(unittest.TestCase):
             result = self.run_onestep("generate", "fashion-teacher", "--schedule", schedule, "--steps", "3", "-o", "a.png")
             self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_tune_finds_levels_and_writes_them_into_a_copy(self):
+        result = self.run_onestep("generate", "fashion-teacher", "-n", "64", "-o", "real.npz")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        result = self.run_onestep("tune", "fashion", "--reference", "real.npz", "--steps", "2..3", "-n", "32",
+                                  "--evaluations", "3", "--plot", "plot.svg", "--write", "tuned.pt", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        tuned = json.loads(result.stdout)
+        self.assertEqual(len(tuned["trials"]), 6)
+        for step in tuned["steps"]:
+            tried = [trial for trial in tuned["trials"] if trial["steps"] == step["steps"]]
+            self.assertEqual(step["distance"], min(trial["distance"] for trial in tried))
+        about = json.loads(self.run_onestep("inspect", "tuned.pt", "--check", "--json").stdout)
+        self.assertEqual(about["levels"]["1"], [80])  # kept
+        for step in tuned["steps"]:
+            self.assertEqual(about["levels"][str(step["steps"])], step["levels"])
+        self.assertIn("</svg>", (self.folder / "plot.svg").read_text())
+        numpy.save(self.folder / "wrong.npy", numpy.zeros((4, 1, 14, 14), numpy.float32))
+        for arguments, code, words in ((["--reference", "wrong.npy"], 4, "[4, 1, 14, 14]"),
+                                       (["--reference", "nowhere"], 4, "no such file"),
+                                       (["--reference", "real.npz", "--steps", "4..2"], 2, "2..4"),
+                                       (["--reference", "real.npz", "--features", "real.npz"], 4, "TorchScript")):
+            result = self.run_onestep("tune", "fashion", *arguments)
+            self.assertEqual(result.returncode, code, result.stderr)
+            self.assertIn(words, result.stderr)
+        self.assertEqual(self.run_onestep("tune", "fashion-teacher", "--reference", "real.npz").returncode, 2)
+
     def test_compare_tells_the_calls(self):
         result = self.run_onestep("compare", "fashion:consistency:1", "fashion-teacher:heun:2", "-n", "2", "-o", "a.png",
                                   "--json")
@@ -148,7 +174,7 @@ class CommandLine(unittest.TestCase):
             self.assertTrue((self.folder / name).read_bytes().endswith(b"IEND\xaeB`\x82"), name)
 
     def test_help_shows_two_examples_a_command(self):
-        for command in ("generate", "compare", "inspect", "bench"):
+        for command in ("generate", "compare", "inspect", "bench", "tune"):
             examples = self.run_onestep(command, "--help").stdout.split("Examples:")[1]
             self.assertEqual(examples.count(f"onestep {command}"), 2)
 
