@@ -5,6 +5,7 @@ No model is ever trained against it: the student's perceptual distance has a cla
 """
 
 import argparse
+import warnings
 from pathlib import Path
 
 import torch
@@ -60,16 +61,29 @@ def accuracy(classifier: Classifier, pictures: data.Pictures) -> float:
     return right / len(pictures)
 
 
+def write_features(file: Path) -> None:
+    classifier = load()
+    classifier.out = nn.Identity()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
+        torch.jit.save(torch.jit.trace(classifier, torch.zeros(2, 1, 28, 28)), str(file))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=600_000, help="training pictures drawn (default %(default)s)")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints and log (default %(default)s)")
+    parser.add_argument("--features", type=Path, metavar="FEATURES.pt",
+                        help="write the committed classifier's features as TorchScript, for onestep tune, and train nothing")
     parser.add_argument("--write", type=Path, default=FILE, help="the weights (default %(default)s)")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.features:
+        write_features(options.features)
+        return
 
     pictures = data.fashion_mnist("train")
     torch.manual_seed(7)

@@ -42,6 +42,13 @@ int main(int argc, char** argv) {
   onestep::add_inspect(app);
   onestep::add_bench(app);
   onestep::add_tune(app);
+  // CLI11 would say that a command is missing, not that this one is unknown.
+  if (argc > 1 && argv[1][0] != '-' && !app.get_subcommand_no_throw(argv[1])) {
+    std::cerr << "onestep: " << argv[1] << " is no command; there are";
+    for (const CLI::App* command : app.get_subcommands(nullptr)) std::cerr << ' ' << command->get_name();
+    std::cerr << ". onestep --help says what they do\n";
+    return 2;
+  }
   try {
     app.parse(argc, argv);
     std::cout.flush();

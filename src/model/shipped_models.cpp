@@ -41,7 +41,7 @@ std::vector<std::pair<std::string, std::string>> shipped_models() {
     for (const auto& entry : fs::directory_iterator(folder, none)) {
       if (entry.path().extension() == ".pt") files.push_back(entry.path());
     }
-    std::sort(files.begin(), files.end());
+    std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.stem() < b.stem(); });
     for (const fs::path& file : files) {
       const std::string name = file.stem();
       if (std::none_of(models.begin(), models.end(), [&](const auto& m) { return m.first == name; })) {
