@@ -43,10 +43,14 @@ int main(int argc, char** argv) {
   onestep::add_bench(app);
   onestep::add_tune(app);
   // CLI11 would say that a command is missing, not that this one is unknown.
-  if (argc > 1 && argv[1][0] != '-' && !app.get_subcommand_no_throw(argv[1])) {
-    std::cerr << "onestep: " << argv[1] << " is no command; there are";
-    for (const CLI::App* command : app.get_subcommands(nullptr)) std::cerr << ' ' << command->get_name();
-    std::cerr << ". onestep --help says what they do\n";
+  std::string commands;
+  bool known = argc < 2 || argv[1][0] == '-';
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    known |= argc > 1 && command->get_name() == argv[1];
+    commands += (commands.empty() ? "" : ", ") + command->get_name();
+  }
+  if (!known) {
+    std::cerr << "onestep: " << argv[1] << " is no command; there are " << commands << '\n';
     return 2;
   }
   try {

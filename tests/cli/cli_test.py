@@ -173,6 +173,11 @@ class CommandLine(unittest.TestCase):
             self.assertTrue(name.endswith(".png"), name)
             self.assertTrue((self.folder / name).read_bytes().endswith(b"IEND\xaeB`\x82"), name)
 
+    def test_an_unknown_command_is_named(self):
+        result = self.run_onestep("frobnicate")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("frobnicate is no command; there are generate, compare", result.stderr)
+
     def test_help_shows_two_examples_a_command(self):
         for command in ("generate", "compare", "inspect", "bench", "tune"):
             examples = self.run_onestep(command, "--help").stdout.split("Examples:")[1]
