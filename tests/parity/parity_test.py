@@ -15,7 +15,8 @@ import diffusers  # noqa: E402
 import torch  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from peers import S, EpsilonOfGaussian, TrigFlowOfGaussian, generate, levels, noise, save  # noqa: E402
+from peers import (MU, S, EpsilonOfGaussian, MeanFlowOfGaussian, TrajectoryOfGaussian, TrigFlowOfGaussian, generate, levels, noise,
+                   save, trajectory_end)  # noqa: E402
 
 ONESTEP, EXPORT, TABLE = sys.argv[1:4]
 COMMITTED = Path(__file__).parents[2] / "docs/parity.md"
@@ -191,6 +192,26 @@ class Parity(unittest.TestCase):
                     x, denoised = scheduler.step(output, t, x, return_dict=False)
             ours = generate(ONESTEP, model, z, *levels([S * torch.tan(torch.tensor(a).double()) for a in angles]))
             self.record(f"TrigFlow, {steps(angles)}, closed-form Gaussian", "SCMScheduler", ours, denoised)
+
+    def test_flow_maps(self):
+        """A perfect flow map is exact in any number of steps: nothing of the answer is lost on the way."""
+        x, times = torch.zeros(2, *SHAPE), torch.tensor([0.5, 0.9])
+        about = {"format": 1, "name": "flow-map", "role": "flow_map",
+                 "sample": {"modality": "image", "shape": list(SHAPE)}}
+        mean_flow = save(MeanFlowOfGaussian(), {
+            **about, "network": {"noise_input": {"kind": "flow_time"}, "prediction": {"kind": "flow"}},
+            "noise": {"sigma_min": 0.002, "sigma_max": 1e6, "rho": 7.0}}, (x, times, times / 2), self.folder / "mean.pt")
+        trajectory = save(TrajectoryOfGaussian(), {
+            **about, "network": {"noise_input": {"kind": "log_sigma", "scale": 0.25},
+                                 "prediction": {"kind": "edm", "sigma_data": S, "boundary_sigma": 0}},
+            "noise": {"sigma_min": 0.002, "sigma_max": 80.0, "rho": 7.0}}, (x, times, times / 2), self.folder / "ctm.pt")
+        z = noise(1, (3, *SHAPE))
+        for count in ("1", "4"):
+            asked = ["--sampler", "gamma", "--steps", count]
+            self.record(f"MeanFlow, {steps(range(int(count)))}, closed-form Gaussian", "the closed form",
+                        generate(ONESTEP, mean_flow, z, *asked), MU + S * z[0])
+            self.record(f"consistency trajectory, {steps(range(int(count)))}, closed-form Gaussian", "the closed form",
+                        generate(ONESTEP, trajectory, z, *asked), trajectory_end(z[0], 80.0))
 
     def test_consistency_pipeline(self):
         """The whole way: a saved pipeline, models/export.py, onestep generate."""

@@ -49,6 +49,38 @@ class TrigFlowOfGaussian(nn.Module):
         return (torch.cos(t) * S * x - start) / (torch.sin(t) * S)
 
 
+class MeanFlowOfGaussian(nn.Module):
+    """The average velocity of a perfect MeanFlow network (Geng et al. 2025) from z_t to z_r, at z = (1 - t) x0 + t noise."""
+
+    def forward(self, z, t, r):
+        t, r = rows(t, z), rows(r, z)
+
+        def deviation(s):
+            return (S**2 * (1 - s) ** 2 + s**2).sqrt()
+
+        there = (1 - r) * MU + (z - (1 - t) * MU) * deviation(r) / deviation(t)
+        return (z - there) / (t - r).clamp(min=1e-3)  # loading tries t = r
+
+
+class TrajectoryOfGaussian(nn.Module):
+    """A perfect consistency trajectory network (Kim et al. 2023, Eq. 9) with EDM preconditioning, sigma_data = S, told
+    ln(sigma) / 4 of both levels: its jump G = s / t x + (1 - s / t) g lands on the trajectory."""
+
+    def forward(self, x, t, s):
+        t, s = rows((4 * t).exp(), x), rows((4 * s).exp(), x)
+        total = (t**2 + S**2).sqrt()
+        x = x * total
+        s = torch.where(s < 0.0021, torch.zeros_like(s), s)  # the last jump is told sigma_min, and goes to 0
+        there = MU + (x - MU) * ((S**2 + s**2) / (S**2 + t**2)).sqrt()
+        g = (there - s / t * x) / (1 - s / t).clamp(min=1e-3)
+        return (g - S**2 / total**2 * x) / (t * S / total)
+
+
+def trajectory_end(z: torch.Tensor, sigma: float) -> torch.Tensor:
+    """The start of the trajectory through sigma * z."""
+    return MU + (sigma * z - MU) * S / (S**2 + sigma**2) ** 0.5
+
+
 def save(module: nn.Module, metadata: dict, example: tuple, file: Path) -> Path:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
