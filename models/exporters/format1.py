@@ -25,9 +25,12 @@ def trace(network: nn.Module, metadata: dict) -> torch.jit.ScriptModule:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # what they warn of is tested below
-        module = torch.jit.trace(network, example)
-        difference = float((module(*other) - network(*other)).abs().max())
-        size = float(network(*other).abs().max())
+        try:
+            module = torch.jit.trace(network, example)
+            difference = float((module(*other) - network(*other)).abs().max())
+            size = float(network(*other).abs().max())
+        except (RuntimeError, AssertionError) as error:
+            raise ExportError(f"the network can't be traced: {str(error).strip().splitlines()[0]}") from error
     if not difference <= 1e-5 * max(size, 1):  # float32 sums in another order
         raise ExportError(f"the traced network differs from the module by {difference:g} at another batch size; its code "
                           "depends on it, and needs torch.jit.script")
@@ -112,9 +115,16 @@ def find_onestep(given: str | None) -> str:
     return program
 
 
+def run(onestep: str, *arguments: str) -> None:
+    result = subprocess.run([onestep, *arguments], capture_output=True, text=True)
+    if result.returncode != 0:
+        raise ExportError(result.stderr.strip().removeprefix("onestep: "))
+
+
 def verify(onestep: str, file: Path, network: nn.Module, metadata: dict) -> float:
     """The largest difference between one network call by onestep and by Python, on the same noise."""
-    sigma = metadata["noise"]["sigma_max"]
+    # As much noise as data: neither the noisy sample nor the network's part of the result hides errors of the other.
+    sigma = min(max(1.0, metadata["noise"]["sigma_min"]), metadata["noise"]["sigma_max"])
     x, noise, *further = inputs(metadata, 3)
     noise = torch.full_like(noise, encode(metadata, sigma))
     skip, out, in_ = coefficients(metadata, sigma)
@@ -123,21 +133,19 @@ def verify(onestep: str, file: Path, network: nn.Module, metadata: dict) -> floa
     if metadata["role"] == "flow_map":
         further[0] = torch.full_like(noise, encode(metadata, 0) if metadata["network"]["noise_input"]["kind"] != "log_sigma"
                                      else encode(metadata, metadata["noise"]["sigma_min"]))
-    with torch.no_grad():
-        expected = skip * start + out * network(in_ * start, noise, *further)
-    if metadata.get("sampling", {}).get("clip_denoised"):
-        expected = expected.clamp(*metadata["sample"].get("range", [-1, 1]))
     with tempfile.TemporaryDirectory() as folder:
         given, drawn = Path(folder) / "noise.npy", Path(folder) / "samples.npy"
         numpy.save(given, x.numpy())
         labels = [word for label in range(3) for word in ("--label", str(label % metadata["labels"]["count"]))] \
             if "labels" in metadata else []
         sampler = {"diffusion": "euler", "consistency": "consistency", "flow_map": "gamma"}[metadata["role"]]
-        result = subprocess.run([onestep, "generate", str(file), "--noise", str(given), "--sampler", sampler, "--levels",
-                                 repr(sigma), "-o", str(drawn), *labels], capture_output=True, text=True)
-        if result.returncode != 0:
-            raise ExportError(result.stderr.strip().removeprefix("onestep: "))
+        run(onestep, "generate", str(file), "--noise", str(given), "--sampler", sampler, "--levels", repr(sigma), "-o",
+            str(drawn), *labels)
         samples = torch.from_numpy(numpy.load(drawn))
+    with torch.no_grad():
+        expected = skip * start + out * network(in_ * start, noise, *further)
+    if metadata.get("sampling", {}).get("clip_denoised"):
+        expected = expected.clamp(*metadata["sample"].get("range", [-1, 1]))
     return float((samples - expected).abs().max() / max(1, float(expected.abs().max())))
 
 
@@ -150,6 +158,7 @@ def write(network: nn.Module, metadata: dict, output: Path, onestep: str | None 
     partial = output.with_name(f".{output.stem}.partial.pt")
     try:
         torch.jit.save(module, str(partial), _extra_files={"onestep.json": json.dumps(metadata, indent=1)})
+        run(program, "inspect", str(partial))  # the metadata, before anything here relies on it
         difference = verify(program, partial, network, metadata)
         if not difference <= 1e-5:
             raise ExportError(f"onestep's result differs from the Python module's by {difference:g} of its size, allowed is "
@@ -165,4 +174,4 @@ def write(network: nn.Module, metadata: dict, output: Path, onestep: str | None 
     print(f"  labels      {metadata['labels']['count'] if 'labels' in metadata else 'none'}")
     print(f"  noise       {json.dumps(metadata['noise'])}, input {json.dumps(network_input)}")
     print(f"  prediction  {json.dumps(prediction)}")
-    print(f"  verified    onestep's first call differs from Python's by {difference:.1g} of its size")
+    print(f"  verified    a call by onestep differs from Python's by {difference:.1g} of its size")
