@@ -3,7 +3,7 @@
     ONESTEP_OPENAI=DIR ONESTEP_GUIDED=DIR ONESTEP_EDM=DIR ONESTEP_ECT=DIR authors_test.py ONESTEP EXPORT
 
 DIR: checkouts of openai/consistency_models, openai/guided-diffusion, NVlabs/edm and locuslab/ect; what is not given is
-skipped. EDM's and ECT's licences are no free ones, so no build fetches or runs them. Needs `pip install einops scipy`.
+skipped. EDM's and ECT's licences are no free ones, so no build fetches or runs them. Needs `pip install einops`.
 Small networks of theirs, with random weights, go through models/export.py and `onestep generate`; the rows that this prints
 belong in docs/parity.md, where the maintainer pastes them."""
 
