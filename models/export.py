@@ -28,16 +28,18 @@ def main() -> None:
                          help="recommended levels of a consistency model, once for each number of steps")
     trained.add_argument("--metrics", type=json.loads, default={}, metavar="JSON", help="measured quality, for the card")
     add("diffusers", "a pipeline saved by diffusers: UNet2DModel with a consistency or a diffusion scheduler", "FOLDER")
-    weights = add("openai", "a state dict of openai/consistency_models or openai/guided-diffusion; what is not given here of "
-                  "their scripts' flags is told by the tensors", "CHECKPOINT")
-    snapshot = add("edm", "a network snapshot of NVlabs/edm or locuslab/ect: a pickle, that is a program, which is run", "PICKLE")
+    weights = add("openai", "a state dict of openai/consistency_models or openai/guided-diffusion; of their scripts' flags, "
+                  "those that are not given are told by the tensors", "CHECKPOINT")
+    snapshot = add("edm", "a network snapshot of NVlabs/edm or locuslab/ect: a pickle, which is a program, and is run",
+                   "PICKLE")
     for kind in (weights, snapshot):
         kind.add_argument("--code", type=Path, required=True, metavar="DIR", help="your checkout of that project")
         kind.add_argument("--role", choices=("consistency", "diffusion"),
                           help="what the network was trained to be (default: consistency for consistency_models and ect)")
     for flag, (value, text) in openai.FLAGS.items():
         # As argparse would have it, and as those scripts spell it.
-        weights.add_argument(f"--{flag.replace('_', '-')}", f"--{flag}", type=value, help=text, required=flag == "image_size")
+        weights.add_argument(f"--{flag.replace('_', '-')}", f"--{flag}", type=value, help=text,
+                             required=flag == "image_size")
     scripted = add("torchscript", "a traced or scripted module, with its metadata", "FILE")
     scripted.add_argument("--metadata", type=Path, required=True, metavar="JSON", help="what docs/design.md lists")
     options = parser.parse_args()

@@ -27,6 +27,7 @@ def trace(network: nn.Module, metadata: dict) -> torch.jit.ScriptModule:
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # what they warn of is tested below
         try:
             module = torch.jit.trace(network, example)
+            follow_device(module)
             difference = float((module(*other) - network(*other)).abs().max())
             size = float(network(*other).abs().max())
         except (RuntimeError, AssertionError) as error:
@@ -35,6 +36,23 @@ def trace(network: nn.Module, metadata: dict) -> torch.jit.ScriptModule:
         raise ExportError(f"the traced network differs from the module by {difference:g} at another batch size; its code "
                           "depends on it, and needs torch.jit.script")
     return module
+
+
+def follow_device(module: torch.jit.ScriptModule) -> None:
+    """Tracing notes the device that the module was on wherever its code asks for one; let it be the input's instead, so that
+    what is drawn up there (frequencies of an embedding, mostly) is on the GPU when the model is."""
+    for part in module.modules():
+        for name in part._c._method_names():  # a module that is called twice has forward and forward1
+            graph = part._c._get_method(name).graph
+            tensor = next((given for given in graph.inputs() if given.type().isSubtypeOf(torch._C.TensorType.get())), None)
+            noted = [node for node in graph.findAllNodes("prim::Constant") if node.output().type().kind() == "DeviceObjType"]
+            if tensor is None or not noted:
+                continue
+            device = graph.create("prim::device", [tensor], 1)
+            device.output().setType(torch._C.DeviceObjType.get())
+            graph.prependNode(device)
+            for node in noted:
+                node.output().replaceAllUsesWith(device.output())
 
 
 def inputs(metadata: dict, count: int) -> tuple[torch.Tensor, ...]:

@@ -77,8 +77,8 @@ def load(checkpoint: Path) -> dict[str, torch.Tensor]:
     except OSError as error:
         raise ExportError(f"{checkpoint}: can't be read: {error.strerror}") from error
     except Exception as error:  # torch.load has no type of its own for what it can't read
-        raise ExportError(f"{checkpoint}: is no state dict ({str(error).splitlines()[0]}); give the .pt file of weights that "
-                          "the project's scripts take as --model_path") from error
+        raise ExportError(f"{checkpoint}: is no state dict ({str(error).splitlines()[0]}); give the .pt file of weights "
+                          "that the project's scripts take as --model_path") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ExportError(f"{checkpoint}: holds a {type(state).__name__} of other things than tensors; give the .pt file of "
                           "weights, not the optimizer's")
@@ -113,19 +113,20 @@ def architecture(checkpoint: Path, state: dict[str, torch.Tensor]) -> dict:
         }
     except (KeyError, IndexError) as error:
         names = ", ".join(list(state)[:3]) or "nothing"
-        raise ExportError(f"{checkpoint}: is no UNetModel of openai: {error.args[0]} is missing or misshapen; it begins with "
-                          f"{names}") from error
+        raise ExportError(f"{checkpoint}: is no UNetModel of openai: {error.args[0]} is missing or misshapen; it begins "
+                          f"with {names}") from error
 
 
 def check_sizes(arguments: dict, state: dict, flags: dict) -> None:
     """What the tensors don't tell has to be given, and to suit them."""
     size, halvings = flags["image_size"], len(arguments["channel_mult"]) - 1
     if size < 1 or size % 2**halvings:
-        raise ExportError(f"--image-size {size}: must be a multiple of {2**halvings}; the network halves it {halvings} times")
+        raise ExportError(f"--image-size {size}: must be a multiple of {2**halvings}; the network halves it "
+                          f"{halvings} times")
     name, heads = next(((name, flags[name]) for name in ("num_head_channels", "num_heads") if flags[name]), ("", 0))
     if not name:
-        raise ExportError("--num-head-channels or --num-heads is missing: no tensor tells the number of attention heads; give "
-                          "what the model was trained with (OpenAI's published ones: --num-head-channels 64)")
+        raise ExportError("--num-head-channels or --num-heads is missing: no tensor tells the number of attention heads; "
+                          "give what the model was trained with (OpenAI's published ones: --num-head-channels 64)")
     widths = sorted({tensor.shape[1] for key, tensor in state.items() if key.endswith("qkv.weight")})
     if heads < 1 or any(width % heads for width in widths):
         raise ExportError(f"--{name.replace('_', '-')} {heads}: must divide the channels of every attention block: "
@@ -193,7 +194,8 @@ def consistency_models(role: str) -> dict:
 def guided_diffusion(flags: dict) -> dict:
     kind, count = flags["noise_schedule"] or "linear", flags["diffusion_steps"] or 1000
     if kind not in ("linear", "cosine") or count < 21:  # fewer linear betas reach above 1
-        raise ExportError(f"--noise-schedule {kind} --diffusion-steps {count}: must be linear or cosine, of 21 steps or more")
+        raise ExportError(f"--noise-schedule {kind} --diffusion-steps {count}: must be linear or cosine, of 21 "
+                          "steps or more")
     schedule = {"kind": kind, "count": count}
     if kind == "linear":
         schedule |= {"beta_start": 0.1 / count, "beta_end": 20 / count}  # 1e-4 and 0.02 at 1000 steps

@@ -3,7 +3,7 @@
     ONESTEP_OPENAI=DIR ONESTEP_GUIDED=DIR ONESTEP_EDM=DIR ONESTEP_ECT=DIR authors_test.py ONESTEP EXPORT
 
 DIR: checkouts of openai/consistency_models, openai/guided-diffusion, NVlabs/edm and locuslab/ect; what is not given is
-skipped. EDM's and ECT's licences are no free ones, so no build fetches or runs them. Needs `pip install einops scipy`.
+skipped. EDM's and ECT's licences are no free ones, so no build fetches or runs them. Needs `pip install einops`.
 Small networks of theirs, with random weights, go through models/export.py and `onestep generate`; the rows that this prints
 belong in docs/parity.md, where the maintainer pastes them."""
 
@@ -66,6 +66,14 @@ def randomize(network: torch.nn.Module) -> torch.nn.Module:
     return network.eval().requires_grad_(False)
 
 
+def condition(labels) -> str:
+    return "class-conditional" if labels else "unconditional"
+
+
+def asked(labels) -> list[str]:
+    return [word for index in LABELS for word in ("--label", str(index))] if labels else []
+
+
 def function(file: Path, name: str, **names):
     """One function of a script whose other imports this test has no use for."""
     tree = ast.parse(file.read_text())
@@ -107,7 +115,8 @@ class Authors(unittest.TestCase):
         code = self.checkout("ONESTEP_OPENAI", "cm")
         # What importing their samplers needs, and sampling does not.
         stubs = {name: types.ModuleType(name) for name in
-                 ("piq", "torchvision", "torchvision.transforms", "blobfile", "mpi4py", "flash_attn", "flash_attn.flash_attention")}
+                 ("piq", "torchvision", "torchvision.transforms", "blobfile", "mpi4py", "flash_attn",
+                  "flash_attn.flash_attention")}
         stubs["piq"].LPIPS = stubs["torchvision.transforms"].RandomCrop = stubs["mpi4py"].MPI = None
         stubs["flash_attn.flash_attention"].FlashAttention = ExactAttention
         patched = mock.patch.dict(sys.modules, stubs)
@@ -129,9 +138,9 @@ class Authors(unittest.TestCase):
             network = self.openai_unet("cm", True, class_cond=labels, use_scale_shift_norm=shift, resblock_updown=updown)
             checkpoint = self.folder / f"{labels}-{shift}.pt"
             torch.save(network.state_dict(), checkpoint)
-            kind = f"{'class-conditional' if labels else 'unconditional'} UNetModel, {'scale-shift' if shift else 'additive'}"
+            kind = f"{condition(labels)} UNetModel, {'scale-shift' if shift else 'additive'}"
             flags = ["--image-size", str(SIZE), "--num-head-channels", "32"]
-            label = [word for index in LABELS for word in ("--label", str(index))] if labels else []
+            label = asked(labels)
 
             def theirs(z, distillation, **sampler):
                 diffusion = karras.KarrasDenoiser(distillation=distillation, loss_norm="l2")
@@ -171,8 +180,8 @@ class Authors(unittest.TestCase):
                                                 model_kwargs={"y": torch.tensor(LABELS)} if labels else {})
             alphas = diffusion.alphas_cumprod[::-1]
             ours = generate(ONESTEP, model, z, "--sampler", "ddim", *levels(((1 - alphas) / alphas)**0.5),
-                            *([word for index in LABELS for word in ("--label", str(index))] if labels else []))
-            kind = "class-conditional UNetModel, learned variance" if labels else "unconditional UNetModel"
+                            *asked(labels))
+            kind = f"{condition(labels)} UNetModel{'' if new else ', learned variance'}"
             self.record(f"DDIM, 10 levels, {schedule} schedule, {kind}", "ddim_sample_loop", ours, theirs)
 
     def snapshot(self, precondition: str, labels: int, **options):
@@ -189,13 +198,13 @@ class Authors(unittest.TestCase):
     def compare_snapshots(self, code: Path, precondition: str, compare):
         for labels in (0, 10):
             for name, options in (("DDPM++", {"model_type": "SongUNet", "augment_dim": 9}),
-                                  ("NCSN++", {"model_type": "SongUNet", "embedding_type": "fourier", "encoder_type": "residual",
-                                              "channel_mult_noise": 2, "resample_filter": [1, 3, 3, 1]}),
+                                  ("NCSN++", {"model_type": "SongUNet", "embedding_type": "fourier",
+                                              "encoder_type": "residual", "channel_mult_noise": 2,
+                                              "resample_filter": [1, 3, 3, 1]}),
                                   ("ADM", {"model_type": "DhariwalUNet"})):
                 denoiser, file, one_hot = self.snapshot(precondition, labels, **options)
                 model = self.export("edm", file, code)
-                label = [word for index in LABELS for word in ("--label", str(index))] if labels else []
-                compare(f"{'class-conditional' if labels else 'unconditional'} {name}", denoiser, model, one_hot, label)
+                compare(f"{condition(labels)} {name}", denoiser, model, one_hot, asked(labels))
 
     def test_edm(self):
         code = self.checkout("ONESTEP_EDM", "training")
