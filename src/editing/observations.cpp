@@ -1,0 +1,65 @@
+#include <Eigen/QR>
+#include <string>
+
+#include "onestep/error.hpp"
+#include "onestep/tensor/editing.hpp"
+
+namespace onestep {
+namespace {
+
+/// An orthonormal basis [n, n] whose first row is along `direction`, of n values, and of its sign.
+Tensor basis_along(const Eigen::VectorXd& direction) {
+  const Eigen::Index n = direction.size();
+  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(direction);
+  Eigen::MatrixXd q = qr.householderQ() * Eigen::MatrixXd::Identity(n, n);
+  if (q.col(0).dot(direction) < 0) q.col(0) *= -1;
+  // Eigen's columns lie one after the other, as torch's rows do: q becomes its transpose.
+  return torch::from_blob(q.data(), {n, n}, torch::kFloat64).clone();
+}
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+
+/// The coordinates' last dimension is the basis, whose first is known.
+Observation observe_first(std::function<Tensor(const Tensor&)> gather, std::function<Tensor(const Tensor&)> scatter,
+                          const Eigen::VectorXd& direction, const Tensor& inner_product) {
+  const Tensor A = basis_along(direction).to(inner_product.options());
+  Observation observation;
+  observation.to_basis = [gather = std::move(gather), A](const Tensor& x) { return torch::matmul(gather(x), A.t()); };
+  observation.from_basis = [scatter = std::move(scatter), A](const Tensor& u) { return scatter(torch::matmul(u, A)); };
+  observation.mask = torch::zeros({direction.size()}, inner_product.options());
+  observation.mask[0] = 1;
+  // The first coordinate is the inner product with the direction of length 1.
+  observation.known = (inner_product / direction.norm()).unsqueeze(-1);
+  return observation;
+}
+
+}  // namespace
+
+Observation observe_values(const Tensor& x, const Tensor& mask) {
+  const auto itself = [](const Tensor& values) { return values; };
+  return {.to_basis = itself, .from_basis = itself, .mask = mask, .known = x};
+}
+
+Observation observe_luma(const Tensor& luma) {
+  if (luma.dim() < 2 || luma.size(1) != 1) refuse("luma must have shape [N, 1, ...]");
+  const auto gather = [](const Tensor& x) { return x.movedim(1, -1); };
+  const auto scatter = [](const Tensor& u) { return u.movedim(-1, 1); };
+  return observe_first(gather, scatter, Eigen::Vector3d(0.299, 0.587, 0.114), luma.squeeze(1));
+}
+
+Observation observe_block_means(const Tensor& means, int factor) {
+  if (means.dim() != 4) refuse("means must have shape [N, C, H, W]");
+  if (factor < 2) refuse("factor = " + std::to_string(factor) + " must be 2 or more");
+  const auto n = means.size(0), c = means.size(1), h = means.size(2), w = means.size(3);
+  const std::int64_t p = factor;
+  const auto gather = [=](const Tensor& x) {
+    return x.reshape({n, c, h, p, w, p}).permute({0, 1, 2, 4, 3, 5}).reshape({n, c, h, w, p * p});
+  };
+  const auto scatter = [=](const Tensor& u) {
+    return u.reshape({n, c, h, w, p, p}).permute({0, 1, 2, 4, 3, 5}).reshape({n, c, h * p, w * p});
+  };
+  const double pixels = static_cast<double>(p * p);
+  return observe_first(gather, scatter, Eigen::VectorXd::Ones(p * p), means * pixels);
+}
+
+}  // namespace onestep
