@@ -83,11 +83,36 @@ struct HeunSampler {
 using Sampler = std::variant<std::monostate, ConsistencySampler, GammaSampler, EulerSampler, HeunSampler, DdimSampler,
                              Dpm2Sampler, Dpmpp2mSampler>;
 
+// Editing without training (Song et al. 2023, Algorithm 4): what is known stays, the model draws the rest. Values in C
+// order, in the model's range; every sample of a request is edited alike, and differs by its seed.
+
+/// Known values stay, the others are drawn.
+struct Inpaint {
+  std::vector<float> sample;  ///< Of the model's shape; what stands where the mask is 0 is not looked at.
+  std::vector<float> mask;    ///< Of the model's shape: 1 where the value is known, 0 where it is to be drawn.
+};
+/// The colours of a picture of which the luma is known. For models of 3 channels.
+struct Colorize {
+  std::vector<float> luma;  ///< Of the model's shape with one channel: .299 red + .587 green + .114 blue.
+};
+/// A picture of which the mean of every square of factor x factor pixels is known.
+struct Upscale {
+  std::vector<float> means;  ///< [C, H / factor, W / factor].
+  int factor = 2;            ///< 2 or more, a divisor of H and W.
+};
+/// A picture like a rough one (SDEdit, Meng et al. 2022): noise of the first level is added to the guide. The higher
+/// the level, the freer the result.
+struct Stroke {
+  std::vector<float> guide;  ///< Of the model's shape.
+};
+using Edit = std::variant<std::monostate, Inpaint, Colorize, Upscale, Stroke>;
+
 /// What to draw.
 struct Request {
   std::vector<std::uint64_t> seeds;  ///< One sample a seed; not empty. A seed's sample never depends on the others.
   std::vector<std::int64_t> labels;  ///< In turn over the seeds, in [0, label_count). Empty: each seed draws its own.
   Sampler sampler;
+  Edit edit = {};  ///< With ConsistencySampler alone. Several levels put what is drawn in keeping with what is known.
   /// Guidance scale, >= 0. For a model with a guidance input, that input (default: the model's). For any other with a
   /// null label, classifier-free guidance (Ho & Salimans 2022), two network calls in one (default: 1, none).
   std::optional<double> guidance;

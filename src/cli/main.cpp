@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   onestep::add_compare(app);
   onestep::add_inspect(app);
   onestep::add_bench(app);
+  onestep::add_edit(app);
   onestep::add_tune(app);
   // CLI11 would say that a command is missing, not that this one is unknown.
   std::string commands;

@@ -230,6 +230,7 @@ double settle_guidance(const Request& request, const ModelInfo& info) {
 Plan make_plan(const Request& request, const ModelInfo& info) {
   Plan plan = std::visit([&](const auto& sampler) { return onestep::plan(sampler, info); }, request.sampler);
   if (!request.force) require_suitable(plan.name, info);
+  plan_edit(plan, request.edit, info);
   plan.guidance = settle_guidance(request, info);
   if (request.seeds.empty()) refuse("seeds is empty: give one seed a sample");
   if (request.batch < 1) refuse("batch = " + std::to_string(request.batch) + " must be 1 or more");

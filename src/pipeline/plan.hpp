@@ -23,6 +23,9 @@ struct Plan {
 /// Everything about a request that can be refused is refused here, before the first network call. Throws Error (usage).
 Plan make_plan(const Request& request, const ModelInfo& info);
 
+/// Replaces the plan's sampling by that of an edit, if one is asked for. Throws Error (usage).
+void plan_edit(Plan& plan, const Edit& edit, const ModelInfo& info);
+
 /// Network evaluations a sample: guidance without an input for it costs two a call.
 std::int64_t nfe(const Plan& plan, const ModelInfo& info);
 
