@@ -105,7 +105,11 @@ struct Upscale {
 struct Stroke {
   std::vector<float> guide;  ///< Of the model's shape.
 };
-using Edit = std::variant<std::monostate, Inpaint, Colorize, Upscale, Stroke>;
+/// A noisy picture without its noise, which has the first level (Song et al. 2023, section 6.3).
+struct Denoise {
+  std::vector<float> sample;  ///< Of the model's shape: data + sigma * unit Gaussian.
+};
+using Edit = std::variant<std::monostate, Inpaint, Colorize, Upscale, Stroke, Denoise>;
 
 /// What to draw.
 struct Request {

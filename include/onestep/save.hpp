@@ -11,7 +11,7 @@ namespace onestep {
 struct SaveOptions {
   int columns = 0;  ///< Of a picture of several samples; 0: about as many as rows.
   int enlarge = 1;  ///< Every pixel becomes a square of this many pixels, >= 1.
-  std::vector<std::pair<std::string, std::string>> texts;  ///< Kept in a PNG beside the pixels: keyword and text.
+  std::vector<std::pair<std::string, std::string>> texts = {};  ///< Kept in a PNG beside the pixels: keyword and text.
 };
 
 /// Throws Error (usage) unless `count` samples of this model fit into a file of this name's kind, and Error (file)

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "array_file.hpp"
 
 namespace onestep {
 namespace {
@@ -170,6 +173,20 @@ std::vector<std::uint64_t> choose_seeds(const std::string& text, std::optional<s
   }
   for (std::int64_t i = 0; i < count.value_or(otherwise); ++i) seeds.push_back(static_cast<std::uint64_t>(i));
   return seeds;
+}
+
+std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info) {
+  FloatArray array = read_npy(file);
+  const auto& shape = array.shape;
+  const std::size_t dimensions = info.shape.size();
+  const bool fits = (shape.size() == dimensions + 1 || shape.size() == dimensions + 2) &&
+                    std::equal(info.shape.begin(), info.shape.end(), shape.end() - static_cast<long>(dimensions)) &&
+                    !array.values.empty();
+  if (!fits) {
+    throw Error(ErrorKind::file, file + ": has shape " + nlohmann::json(shape).dump() + "; the noise of " + info.name +
+                                     " is [N, ...] or [draws, N, ...] with ... = " + nlohmann::json(info.shape).dump());
+  }
+  return {std::move(array.values), shape[shape.size() - dimensions - 1]};
 }
 
 std::int64_t parse_label(const std::string& text, const ModelInfo& info) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "onestep/generator.hpp"
@@ -42,6 +43,9 @@ std::vector<std::uint64_t> parse_seeds(const std::string& text);
 /// Seeds as given, or 0..count-1. Throws Error (usage) on both at odds, and on a count out of range.
 std::vector<std::uint64_t> choose_seeds(const std::string& text, std::optional<std::int64_t> count,
                                         std::int64_t otherwise);
+
+/// The unit Gaussians of --noise, [draws, N, ...shape] or [N, ...shape], and their N. Throws Error (file).
+std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info);
 
 /// A label by its name, whatever the case, or its index. Throws Error (usage), listing the labels there are.
 std::int64_t parse_label(const std::string& text, const ModelInfo& info);

@@ -1,10 +1,12 @@
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "onestep/save.hpp"
-#include "picture_file.hpp"
+#include "picture_input.hpp"
+#include "provenance.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
@@ -13,72 +15,84 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Arguments {
-  std::string model, input, mask, output, seeds;
+  std::string model, input, mask, output, seeds, noise;
   int factor = 2;
   std::optional<std::int64_t> count;
   std::optional<int> steps;
+  std::optional<double> sigma;
   std::vector<double> levels;
   std::vector<std::string> labels;
+  PictureInput pictures;
   MachineArguments machine;
   bool json = false, quiet = false;
 };
 
-/// The values [C, H, W] of a picture that must have this shape.
-std::vector<float> read_values(const std::string& file, const std::vector<std::int64_t>& shape, const ModelInfo& info) {
-  const Picture picture = read_picture(file);
-  if (picture.channels > shape[0]) {
-    throw Error(ErrorKind::file,
-                file + ": is in colour, but " + info.name + " makes grey pictures; make it grey first");
+/// An edit, and what its user should hear of it.
+struct Prepared {
+  Edit edit;
+  std::string remark = {};
+};
+
+Prepared inpaint(const Arguments& arguments, const ModelInfo& info) {
+  const InputSample picture = arguments.pictures.read(arguments.input, info.shape, info);
+  Inpaint task{picture.values, {}};
+  for (std::int64_t c = 0; c < info.shape[0]; ++c) {
+    for (const bool there : picture.there) task.mask.push_back(there ? 1.0F : 0.0F);
   }
-  if (picture.height != shape[1] || picture.width != shape[2]) {
-    throw Error(ErrorKind::file, file + ": has " + std::to_string(picture.width) + " x " +
-                                     std::to_string(picture.height) + " pixels; it must have " +
-                                     std::to_string(shape[2]) + " x " + std::to_string(shape[1]));
-  }
-  std::vector<float> values;
-  const std::size_t pixels = picture.pixels.size() / picture.channels;
-  for (std::int64_t c = 0; c < shape[0]; ++c) {
-    for (std::size_t p = 0; p < pixels; ++p) {
-      const double part = picture.pixels[p * picture.channels + c % picture.channels] / 255.0;
-      values.push_back(static_cast<float>(info.range_low + part * (info.range_high - info.range_low)));
+  if (!arguments.mask.empty()) {
+    const InputSample mask = arguments.pictures.read(arguments.mask, info.shape, info);
+    if (mask.width != picture.width || mask.height != picture.height) {
+      throw Error(ErrorKind::file, arguments.mask + ": has " + std::to_string(mask.width) + " x " +
+                                       std::to_string(mask.height) + " pixels; a mask has as many as its picture, " +
+                                       std::to_string(picture.width) + " x " + std::to_string(picture.height));
+    }
+    // White is drawn, as in most programs that inpaint.
+    const double middle = (info.range_low + info.range_high) / 2;
+    for (std::size_t i = 0; i < task.mask.size(); ++i) {
+      if (mask.values[i] >= middle) task.mask[i] = 0;
     }
   }
-  return values;
+  const auto known = static_cast<std::size_t>(std::count(task.mask.begin(), task.mask.end(), 1.0F));
+  const std::string what = arguments.mask.empty() ? arguments.input : arguments.mask;
+  std::string remark;
+  if (known == 0) remark = what + " leaves nothing of the picture: all of it is drawn";
+  if (known == task.mask.size() && arguments.mask.empty()) {
+    throw Error(ErrorKind::usage,
+                arguments.input + " is opaque all over; give --mask, a picture that is white where it is to be drawn");
+  }
+  if (known == task.mask.size()) remark = what + " covers nothing: the picture stays as it is";
+  return {std::move(task), std::move(remark)};
 }
 
-Edit inpaint(const Arguments& arguments, const ModelInfo& info) {
-  Inpaint task{read_values(arguments.input, info.shape, info), read_values(arguments.mask, info.shape, info)};
-  // White is drawn, as in most programs that inpaint.
-  const double middle = (info.range_low + info.range_high) / 2;
-  for (float& value : task.mask) value = value < middle ? 1 : 0;
-  return task;
-}
-
-Edit colorize(const Arguments& arguments, const ModelInfo& info) {
+Prepared colorize(const Arguments& arguments, const ModelInfo& info) {
   if (info.shape[0] != 3) {
     throw Error(ErrorKind::usage, "colorize needs a model that makes colours; " + info.name + " makes grey pictures");
   }
-  const std::vector<float> colours = read_values(arguments.input, info.shape, info);
+  const std::vector<float> colours = arguments.pictures.read(arguments.input, info.shape, info).values;
   const std::size_t pixels = colours.size() / 3;
   Colorize task;
   for (std::size_t p = 0; p < pixels; ++p) {
     task.luma.push_back(0.299F * colours[p] + 0.587F * colours[p + pixels] + 0.114F * colours[p + 2 * pixels]);
   }
-  return task;
+  return {std::move(task)};
 }
 
-Edit upscale(const Arguments& arguments, const ModelInfo& info) {
+Prepared upscale(const Arguments& arguments, const ModelInfo& info) {
   const int factor = arguments.factor;
   if (factor < 2 || info.shape[1] % factor != 0 || info.shape[2] % factor != 0) {
     throw Error(ErrorKind::usage, "--factor " + std::to_string(factor) + " must be 2 or more and divide " +
                                       std::to_string(info.shape[1]) + " and " + std::to_string(info.shape[2]));
   }
-  return Upscale{read_values(arguments.input, {info.shape[0], info.shape[1] / factor, info.shape[2] / factor}, info),
-                 factor};
+  const std::vector<std::int64_t> shape{info.shape[0], info.shape[1] / factor, info.shape[2] / factor};
+  return {Upscale{arguments.pictures.read(arguments.input, shape, info).values, factor}};
 }
 
-Edit stroke(const Arguments& arguments, const ModelInfo& info) {
-  return Stroke{read_values(arguments.input, info.shape, info)};
+Prepared stroke(const Arguments& arguments, const ModelInfo& info) {
+  return {Stroke{arguments.pictures.read(arguments.input, info.shape, info).values}};
+}
+
+Prepared denoise(const Arguments& arguments, const ModelInfo& info) {
+  return {Denoise{arguments.pictures.read(arguments.input, info.shape, info).values}};
 }
 
 struct Task {
@@ -86,7 +100,7 @@ struct Task {
   const char* what;
   const char* input;
   const char* example;
-  Edit (*edit)(const Arguments&, const ModelInfo&);
+  Prepared (*prepare)(const Arguments&, const ModelInfo&);
   std::vector<double> levels;  ///< By default, below sigma_max; empty: steps Karras levels.
 };
 
@@ -116,6 +130,12 @@ const std::vector<Task>& tasks() {
        "stroke fashion sketch.png --levels 5,1",
        stroke,
        {5, 1}},
+      {"denoise",
+       "Take the noise out of a picture",
+       "the noisy picture, of the model's size",
+       "denoise fashion noisy.png --sigma 0.5",
+       denoise,
+       {}},
   };
   return table;
 }
@@ -133,35 +153,34 @@ void run(const Task& task, const Arguments& arguments) {
   Request request;
   ConsistencySampler sampler{.steps = arguments.steps.value_or(8), .schedule = "karras"};
   sampler.levels = arguments.levels.empty() && !arguments.steps ? task.levels : arguments.levels;
+  if (arguments.sigma) sampler.levels = {*arguments.sigma};
   if (!sampler.levels.empty()) sampler.schedule.clear();
   request.sampler = sampler;
-  request.edit = task.edit(arguments, info);
-  request.seeds = choose_seeds(arguments.seeds, arguments.count, 1);
+  Prepared prepared = task.prepare(arguments, info);
+  request.edit = std::move(prepared.edit);
+  std::int64_t count = 1;
+  if (!arguments.noise.empty()) std::tie(request.noise, count) = read_noise(arguments.noise, info);
+  request.seeds = choose_seeds(arguments.seeds, arguments.count, count);
   for (const std::string& label : arguments.labels) request.labels.push_back(parse_label(label, info));
   require_savable(arguments.output, info, request.seeds.size());
 
-  Interrupt interrupt;
-  Result result;
-  {
-    ProgressBar bar(arguments.quiet);
-    const OnProgress on_progress = [&](const Progress& progress) {
-      interrupt.poll();
-      bar.show(progress);
-    };
-    result = generator.generate(request, on_progress, interrupt.token());
-  }
-  if (result.report.stopped) throw StoppedByUser{"no edit was written"};
-  const Json report{{"task", task.name},
-                    {"model", info.name},
-                    {"input", arguments.input},
-                    {"levels", result.report.levels},
-                    {"nfe", result.report.nfe},
-                    {"seeds", request.seeds},
-                    {"seconds", result.report.seconds},
-                    {"file", arguments.output}};
+  if (!prepared.remark.empty() && !arguments.quiet) std::cerr << "onestep: " << prepared.remark << '\n';
+  const Provenance provenance(generator.file());
+  const Result result = generate_with_bar(generator, request, arguments.quiet);
+  Json report{{"task", task.name},
+              {"model", info.name},
+              {"input", arguments.input},
+              {"levels", result.report.levels},
+              {"nfe", result.report.nfe},
+              {"seeds", request.seeds},
+              {"labels", labels_of(result.samples)}};
   SaveOptions options;
-  options.texts = {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", report.dump()}};
+  options.texts = provenance.texts(report);
   save(arguments.output, info, result.samples, options);
+  report["remark"] = prepared.remark;
+  report["seconds"] = result.report.seconds;
+  report["model_sha256"] = provenance.model_sha256();
+  report["file"] = arguments.output;
   if (arguments.json) std::cout << report.dump(1) << '\n';
 }
 
@@ -179,20 +198,32 @@ void add_edit(CLI::App& app) {
     command->add_option("model", arguments->model, "a consistency model: a file, or the name of a shipped one")
         ->required();
     command->add_option("input", arguments->input, task.input)->required();
-    if (std::string(task.name) == "inpaint") {
-      command->add_option("--mask", arguments->mask, "a picture of the same size: white is drawn, black is kept")
-          ->required();
+    const std::string name = task.name;
+    if (name == "inpaint") {
+      command->add_option("--mask", arguments->mask,
+                          "a picture of the same size: white is drawn, black is kept (default: what is transparent is "
+                          "drawn)");
     }
-    if (std::string(task.name) == "upscale") {
+    if (name == "upscale") {
       command->add_option("--factor", arguments->factor, "how much larger, 2 or more (default: 2)");
+    }
+    if (name == "denoise") {
+      command
+          ->add_option("--sigma", arguments->sigma,
+                       "deviation of the noise in the picture, in units of the model's range, up to sigma_max")
+          ->required();
+    } else {
+      command->add_option("--steps", arguments->steps, "Karras levels, 1 to 10000 (default: 8; stroke: levels 5,1)");
+      command->add_option("--levels", arguments->levels, "noise levels in place of --steps, falling")->delimiter(',');
     }
     command->add_option("-o,--output", arguments->output, "a file, as of generate; several seeds become a sheet")
         ->required();
     command->add_option("--seeds", arguments->seeds, "one variation a seed, such as 0-8 (default: 0 to count-1)");
     command->add_option("-n,--count", arguments->count, "variations, 1 or more (default: 1)");
     command->add_option("--label", arguments->labels, "label by name or index (default: each seed draws its own)");
-    command->add_option("--steps", arguments->steps, "Karras levels, 1 to 10000 (default: 8; stroke: levels 5,1)");
-    command->add_option("--levels", arguments->levels, "noise levels in place of --steps, falling")->delimiter(',');
+    command->add_option("--noise", arguments->noise,
+                        "a .npy of unit Gaussians in place of the seeds' own, as of generate");
+    arguments->pictures.add_to(*command);
     command->add_flag("--json", arguments->json, "a report on standard output");
     command->add_flag("--quiet", arguments->quiet, "no progress bar");
     arguments->machine.add_to(*command);
@@ -200,6 +231,7 @@ void add_edit(CLI::App& app) {
                     task.example + " --seeds 0-8 -o sheet.png");
     command->callback([arguments, &task] { run(task, *arguments); });
   }
+  add_interpolate(*edit);
 }
 
 }  // namespace onestep

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "arguments.hpp"
-#include "array_file.hpp"
 #include "commands.hpp"
 #include "file_pattern.hpp"
 #include "onestep/save.hpp"
+#include "provenance.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
@@ -87,27 +87,6 @@ void require_memory(std::size_t count, const ModelInfo& info) {
                                     "; give a folder with --output, which gets one file a sample");
 }
 
-/// The unit Gaussians of --noise, [draws, N, ...shape] or [N, ...shape], and their N.
-std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info) {
-  FloatArray array = read_npy(file);
-  const auto& shape = array.shape;
-  const std::size_t dimensions = info.shape.size();
-  const bool fits = (shape.size() == dimensions + 1 || shape.size() == dimensions + 2) &&
-                    std::equal(info.shape.begin(), info.shape.end(), shape.end() - static_cast<long>(dimensions)) &&
-                    !array.values.empty();
-  if (!fits) {
-    throw Error(ErrorKind::file, file + ": has shape " + Json(shape).dump() + "; the noise of " + info.name +
-                                     " is [N, ...] or [draws, N, ...] with ... = " + Json(info.shape).dump());
-  }
-  return {std::move(array.values), shape[shape.size() - dimensions - 1]};
-}
-
-Json labels_of(const std::vector<Sample>& samples) {
-  Json labels = Json::array();
-  for (const Sample& sample : samples) labels.push_back(sample.label ? Json(*sample.label) : Json());
-  return labels;
-}
-
 void run(const Arguments& arguments) {
   const auto load_started = Clock::now();
   const Generator generator = arguments.machine.load(arguments.model);
@@ -143,6 +122,7 @@ void run(const Arguments& arguments) {
     require_memory(request.seeds.size(), info);
   }
 
+  const Provenance provenance(generator.file());
   double write_seconds = 0;
   std::vector<Sample> samples;  // into a folder, without their values
   Json files = Json::array();
@@ -154,7 +134,7 @@ void run(const Arguments& arguments) {
               {"seeds", Json::array()},
               {"labels", labels_of(drawn)}};
     for (const Sample& sample : drawn) made["seeds"].push_back(sample.seed);
-    options.texts = {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", made.dump()}};
+    options.texts = provenance.texts(std::move(made));
   };
   const auto write = [&](const std::string& file, std::vector<Sample> drawn) {
     const auto started = Clock::now();

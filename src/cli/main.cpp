@@ -4,6 +4,7 @@
 
 #include "commands.hpp"
 #include "onestep/error.hpp"
+#include "provenance.hpp"
 #include "terminal.hpp"
 
 namespace {
@@ -27,6 +28,7 @@ int exit_code(onestep::ErrorKind kind) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  onestep::remember_command(argc, argv);
   CLI::App app{
       "Draws samples with consistency models, in one network call or a few, and with the diffusion models they "
       "compete with.",

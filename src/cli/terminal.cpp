@@ -62,6 +62,18 @@ void ProgressBar::show(const Progress& progress) {
   std::fflush(stderr);
 }
 
+Result generate_with_bar(const Generator& generator, const Request& request, bool quiet) {
+  Interrupt interrupt;
+  ProgressBar bar(quiet);
+  const OnProgress on_progress = [&](const Progress& progress) {
+    interrupt.poll();
+    bar.show(progress);
+  };
+  Result result = generator.generate(request, on_progress, interrupt.token());
+  if (result.report.stopped) throw StoppedByUser{"nothing was written"};
+  return result;
+}
+
 void print_table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {

@@ -40,6 +40,9 @@ class ProgressBar {
   double started_, last_ = 0;
 };
 
+/// Samples with a progress bar, stopped by Ctrl-C: StoppedByUser, for nothing was written.
+Result generate_with_bar(const Generator& generator, const Request& request, bool quiet);
+
 /// Rows of cells as aligned columns on standard output, the first row the heading; the first column flush left.
 void print_table(const std::vector<std::vector<std::string>>& rows);
 

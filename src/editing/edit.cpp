@@ -21,15 +21,4 @@ Tensor sample_edit(const DenoiserFunction& f, const NoiseSource& z, const std::v
   return x;
 }
 
-Tensor sample_stroke(const DenoiserFunction& f, const NoiseSource& z, const std::vector<double>& levels, double epsilon,
-                     const Tensor& guide) {
-  require_falling(levels, epsilon);
-  Tensor x = f(guide + levels.front() * z(0), levels.front());
-  for (std::size_t k = 1; k < levels.size(); ++k) {
-    const double tau = levels[k];
-    x = f(x + std::sqrt(tau * tau - epsilon * epsilon) * z(static_cast<std::uint32_t>(k)), tau);
-  }
-  return x;
-}
-
 }  // namespace onestep

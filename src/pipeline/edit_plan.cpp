@@ -1,6 +1,7 @@
 #include <string>
 
 #include "onestep/error.hpp"
+#include "onestep/tensor/consistency.hpp"
 #include "onestep/tensor/editing.hpp"
 #include "plan.hpp"
 
@@ -77,7 +78,16 @@ Editing sample_of(const Upscale& task, const ModelInfo& info) {
 Editing sample_of(const Stroke& task, const ModelInfo& info) {
   require_size("guide", task.guide.size(), info.shape);
   return [task, shape = info.shape](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan, double epsilon) {
-    return sample_stroke(f, z, plan.levels, epsilon, rows(task.guide, shape, z(0)));
+    const Tensor z0 = z(0);
+    const Tensor start = rows(task.guide, shape, z0) + plan.levels.front() * z0;
+    return sample_consistency_from(f, start, z, plan.levels, epsilon);
+  };
+}
+
+Editing sample_of(const Denoise& task, const ModelInfo& info) {
+  require_size("sample", task.sample.size(), info.shape);
+  return [task, shape = info.shape](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan, double epsilon) {
+    return sample_consistency_from(f, rows(task.sample, shape, z(0)), z, plan.levels, epsilon);
   };
 }
 

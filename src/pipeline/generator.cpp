@@ -9,6 +9,7 @@
 #include "model_file.hpp"
 #include "noise.hpp"
 #include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/model.hpp"
 #include "onestep/tensor/noise.hpp"
 #include "parts.hpp"
 #include "plan.hpp"
@@ -44,11 +45,16 @@ const ModelInfo& Generator::info() const noexcept { return parts_->info; }
 
 const std::string& Generator::file() const noexcept { return parts_->file; }
 
-Generator Generator::load(const std::string& model, const LoadOptions& options) {
+Model load_model(const std::string& model, const LoadOptions& options) {
   const torch::Device device = find_device(options.device);
   const std::string file = find_model(model);
   ModelInfo info = read_model_info(file);
   auto network = load_torchscript(file, info, device);
+  return {file, std::move(info), device, std::move(network)};
+}
+
+Generator Generator::load(const std::string& model, const LoadOptions& options) {
+  auto [file, info, device, network] = load_model(model, options);
   const std::int64_t size = c10::multiply_integers(info.shape);
   return Generator(std::unique_ptr<Parts>(new Parts{file, std::move(info), device, std::move(network), size}));
 }

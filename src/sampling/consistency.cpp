@@ -7,15 +7,21 @@
 namespace onestep {
 
 // Song et al. 2023, Algorithm 1.  f: consistency function;  z(k): k-th unit Gaussian draw.
+Tensor sample_consistency_from(const DenoiserFunction& f, const Tensor& start, const NoiseSource& z,
+                               const std::vector<double>& levels, double epsilon) {
+  require_falling(levels, epsilon);
+  Tensor x = f(start, levels.front());
+  for (std::size_t k = 1; k < levels.size(); ++k) {
+    const double tau = levels[k];
+    x = f(x + std::sqrt(tau * tau - epsilon * epsilon) * z(static_cast<std::uint32_t>(k)), tau);
+  }
+  return x;
+}
+
 Tensor sample_consistency(const DenoiserFunction& f, const NoiseSource& z, const std::vector<double>& levels,
                           double epsilon) {
   require_falling(levels, epsilon);
-  Tensor x = f(levels.front() * z(0), levels.front());
-  for (std::size_t k = 1; k < levels.size(); ++k) {
-    const double tau = levels[k];
-    x = f(x + std::sqrt(tau * tau - epsilon * epsilon) * z(k), tau);
-  }
-  return x;
+  return sample_consistency_from(f, levels.front() * z(0), z, levels, epsilon);
 }
 
 }  // namespace onestep

@@ -12,4 +12,8 @@ namespace onestep {
 Tensor sample_consistency(const DenoiserFunction& f, const NoiseSource& z, const std::vector<double>& levels,
                           double epsilon);
 
+/// The same from an x [N, ...] that has the noise of levels.front() already.
+Tensor sample_consistency_from(const DenoiserFunction& f, const Tensor& x, const NoiseSource& z,
+                               const std::vector<double>& levels, double epsilon);
+
 }  // namespace onestep

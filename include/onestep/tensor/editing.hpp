@@ -37,9 +37,4 @@ Observation observe_block_means(const Tensor& means, int factor);
 Tensor sample_edit(const DenoiserFunction& f, const NoiseSource& z, const std::vector<double>& levels, double epsilon,
                    const Observation& observation);
 
-/// SDEdit (Meng et al. 2022) with a consistency function: from the guide [N, ...] with noise of the first level, on as
-/// sample_consistency.
-Tensor sample_stroke(const DenoiserFunction& f, const NoiseSource& z, const std::vector<double>& levels, double epsilon,
-                     const Tensor& guide);
-
 }  // namespace onestep

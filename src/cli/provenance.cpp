@@ -1,0 +1,77 @@
+#include "provenance.hpp"
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <fstream>
+#include <memory>
+
+#include "onestep/error.hpp"
+
+namespace onestep {
+namespace {
+
+std::string& command() {
+  static std::string text;
+  return text;
+}
+
+/// As a shell would have to be given it.
+std::string quoted(const std::string& argument) {
+  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+,./:@%";
+  if (!argument.empty() && argument.find_first_not_of(plain) == std::string::npos) return argument;
+  std::string text(1, '\'');
+  for (const char c : argument) {
+    if (c == '\'') text.append("'\\'");
+    text.push_back(c);
+  }
+  text.push_back('\'');
+  return text;
+}
+
+std::string sha256(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  bool fine = stream && context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  std::vector<char> block(1 << 20);
+  while (fine && stream) {
+    stream.read(block.data(), static_cast<std::streamsize>(block.size()));
+    fine = EVP_DigestUpdate(context.get(), block.data(), static_cast<std::size_t>(stream.gcount())) == 1;
+  }
+  std::array<unsigned char, 32> digest;
+  fine = fine && stream.eof() && EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1;
+  if (!fine) throw Error(ErrorKind::file, file + ": can't be read again for its SHA-256");
+  std::string text;
+  for (const unsigned char byte : digest) {
+    text += "0123456789abcdef"[byte / 16];
+    text += "0123456789abcdef"[byte % 16];
+  }
+  return text;
+}
+
+}  // namespace
+
+void remember_command(int argc, char** argv) {
+  command() = "onestep";
+  for (int i = 1; i < argc; ++i) command().append(" ").append(quoted(argv[i]));
+}
+
+nlohmann::ordered_json labels_of(const std::vector<Sample>& samples) {
+  nlohmann::ordered_json labels = nlohmann::ordered_json::array();
+  for (const Sample& sample : samples) {
+    labels.push_back(sample.label ? nlohmann::ordered_json(*sample.label) : nlohmann::ordered_json());
+  }
+  return labels;
+}
+
+Provenance::Provenance(const std::string& model_file) : model_sha256_(sha256(model_file)) {}
+
+std::vector<std::pair<std::string, std::string>> Provenance::texts(nlohmann::ordered_json facts) const {
+  facts["command"] = command();
+  facts["model_sha256"] = model_sha256_;
+  // A name that is no UTF-8 is a name all the same.
+  return {{"Software", "onestep " ONESTEP_VERSION},
+          {"onestep", facts.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)}};
+}
+
+}  // namespace onestep

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "onestep/generator.hpp"
+
+namespace onestep {
+
+/// To be called once, by main.
+void remember_command(int argc, char** argv);
+
+/// The label of each sample, null where the model has none.
+nlohmann::ordered_json labels_of(const std::vector<Sample>& samples);
+
+/// How pictures were made, for them to carry: the command, and the model by the SHA-256 of its file.
+class Provenance {
+ public:
+  /// Throws Error (file) where the file can't be read.
+  explicit Provenance(const std::string& model_file);
+
+  const std::string& model_sha256() const { return model_sha256_; }
+  /// For SaveOptions::texts: these facts and those.
+  std::vector<std::pair<std::string, std::string>> texts(nlohmann::ordered_json facts) const;
+
+ private:
+  std::string model_sha256_;
+};
+
+}  // namespace onestep
