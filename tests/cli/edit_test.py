@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 sys.path.insert(0, sys.argv.pop(2))
 import classifier  # noqa: E402
@@ -24,8 +24,11 @@ import data  # noqa: E402
 ONESTEP = sys.argv.pop(1)
 MODELS = Path(__file__).parents[2] / "models"
 torch.set_num_threads(1)
-warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
 GARMENTS = data.fashion_mnist("t10k")
+
+
+def setUpModule():  # unittest undoes what was set before it began
+    warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
 
 
 def garment(label: int, which: int = 0) -> numpy.ndarray:
@@ -55,8 +58,8 @@ class Edit(unittest.TestCase):
 
     def as_read(self, name: str, *arguments) -> numpy.ndarray:
         """What onestep sees of a picture, [28, 28] in [0, 1]: an edit that keeps all of it."""
-        size = Image.open(self.folder / name).size
-        self.picture("black.png", numpy.zeros(size[::-1], numpy.uint8))
+        with Image.open(self.folder / name) as picture:
+            self.picture("black.png", numpy.zeros(picture.size[::-1], numpy.uint8))
         return self.edit("inpaint", "fashion", name, "--mask", "black.png", "--steps", "1", *arguments)[0, 0] / 2 + 0.5
 
     def assert_near(self, a, b, allowed):
@@ -130,7 +133,7 @@ class Edit(unittest.TestCase):
             c_out = s * (sigma - epsilon) / (s**2 + sigma**2)**0.5
             c_in = 1 / (s**2 + sigma**2)**0.5
             noise = torch.tensor([numpy.log(sigma) / 4], dtype=torch.float32)
-            return c_skip * x + c_out * network(c_in * x, noise, label)
+            return (c_skip * x + c_out * network(c_in * x, noise, label)).clamp(-1, 1)  # as the authors' code does
 
         levels = [80, 24.4, 5.8, 0.9]
         z = torch.randn(len(levels), 1, 1, 28, 28, generator=torch.Generator().manual_seed(3))
@@ -248,12 +251,12 @@ class Edit(unittest.TestCase):
         self.assert_near(self.as_read("glass.png")[:, visible], (grey / 255 * opacity / 255)[:, visible], 1e-6)
 
     def test_turns_photographs_upright(self):
-        from PIL import ImageOps
         for orientation in range(1, 9):
             exif = Image.Exif()
             exif[274] = orientation
             self.picture("turned.jpg", garment(7), exif=exif, quality=100)
-            upright = numpy.asarray(ImageOps.exif_transpose(Image.open(self.folder / "turned.jpg")))
+            with Image.open(self.folder / "turned.jpg") as picture:
+                upright = numpy.asarray(ImageOps.exif_transpose(picture))
             # Two decoders of JPEG, each rounding its own way.
             self.assert_near(self.as_read("turned.jpg"), upright / 255, 3 / 255)
 
@@ -289,7 +292,8 @@ class Edit(unittest.TestCase):
     def test_pictures_carry_how_they_were_made(self):
         self.picture("a 'coat'.png", garment(4))
         self.edit("stroke", "fashion", "a 'coat'.png", "--label", "Coat", "--seeds", "7,9", output="e.png")
-        made = json.loads(Image.open(self.folder / "e.png").text["onestep"])
+        with Image.open(self.folder / "e.png") as picture:
+            made = json.loads(picture.text["onestep"])
         self.assertEqual(made["model_sha256"], hashlib.sha256((MODELS / "fashion.pt").read_bytes()).hexdigest())
         self.assertEqual((made["seeds"], made["levels"], made["task"]), ([7, 9], [5, 1], "stroke"))
         # The command makes the same file again.
