@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs the commands of docs/editing.md on its pictures and draws its figures: .venv/bin/python scripts/editing_figures.py
-[FOLDER]. Without a folder, where docs/editing.md shows them. Needs build/src/onestep."""
+[FOLDER [ONESTEP]]. Without a folder, where docs/editing.md shows them; without a program, build/src/onestep."""
 
 import re
 import shlex
@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE, GAP = 112, 6  # pixels of a picture in a figure, and between two
+PAPER = 225  # neither the white nor the black of pictures
 
 # Of each figure: the command's -o, what goes in, what the README calls it.
 FIGURES = {
@@ -32,7 +33,7 @@ def enlarged(pixels: numpy.ndarray) -> Image.Image:
         pixels = numpy.where(pixels[..., -1] < 128, 110, pixels[..., 0]).astype(numpy.uint8)
     scale = SIDE // max(pixels.shape)
     big = Image.fromarray(pixels).resize((pixels.shape[1] * scale, pixels.shape[0] * scale), Image.NEAREST)
-    tile = Image.new("L", (SIDE, SIDE), 255)
+    tile = Image.new("L", (SIDE, SIDE), PAPER)
     tile.paste(big, ((SIDE - big.width) // 2, (SIDE - big.height) // 2))
     return tile
 
@@ -41,7 +42,7 @@ def strip(inputs: list[numpy.ndarray], results: list[numpy.ndarray]) -> Image.Im
     """What went in, a wider gap, what came out."""
     tiles = [enlarged(x) for x in inputs] + [enlarged(x) for x in results]
     places = [GAP + i * (SIDE + GAP) + (3 * GAP if i >= len(inputs) else 0) for i in range(len(tiles))]
-    sheet = Image.new("L", (places[-1] + SIDE + GAP, SIDE + 2 * GAP), 255)
+    sheet = Image.new("L", (places[-1] + SIDE + GAP, SIDE + 2 * GAP), PAPER)
     for tile, x in zip(tiles, places):
         sheet.paste(tile, (x, GAP))
     return sheet
@@ -50,6 +51,7 @@ def strip(inputs: list[numpy.ndarray], results: list[numpy.ndarray]) -> Image.Im
 def main():
     text = (ROOT / "docs" / "editing.md").read_text()
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "editing"
+    onestep = sys.argv[2] if len(sys.argv) > 2 else ROOT / "build" / "src" / "onestep"
     inputs = ROOT / "docs" / "editing"
     strips = {}
     with tempfile.TemporaryDirectory() as results:
@@ -61,7 +63,7 @@ def main():
             # As an array, so that each sample is a tile of its own.
             made = Path(results) / (name + ".npy")
             arguments[arguments.index("-o") + 1] = str(made)
-            subprocess.run([ROOT / "build" / "src" / "onestep", *arguments, "--quiet"], cwd=inputs, check=True)
+            subprocess.run([onestep, *arguments, "--quiet"], cwd=inputs, check=True)
             samples = ((numpy.load(made).clip(-1, 1) + 1) * 127.5).round().astype(numpy.uint8)[:, 0]
             shown = [numpy.asarray(Image.open(inputs / file)) for file in FIGURES[name][0]]
             strips[name] = strip(shown, list(samples))
@@ -72,12 +74,11 @@ def main():
     font = ImageFont.load_default(18)
     width = max(image.width for image in strips.values())
     row = SIDE + 2 * GAP + 26
-    sheet = Image.new("L", (2 * width + 4 * GAP, 3 * row), 255)
+    sheet = Image.new("L", (width, row * len(FIGURES)), PAPER)
     draw = ImageDraw.Draw(sheet)
     for i, (name, (_, title)) in enumerate(FIGURES.items()):
-        x, y = (i % 2) * (width + 4 * GAP), (i // 2) * row
-        draw.text((x + GAP, y + 4), title, fill=0, font=font)
-        sheet.paste(strips[name], (x, y + 26))
+        draw.text((GAP, i * row + 4), title, fill=0, font=font)
+        sheet.paste(strips[name], (0, i * row + 26))
     sheet.save(folder.parent / "edits.png" if len(sys.argv) == 1 else folder / "edits.png", optimize=True)
 
 

@@ -43,8 +43,8 @@ void run(const Arguments& arguments) {
 
   Request request;
   ConsistencySampler sampler{.levels = arguments.levels};
-  // At 2 the ends are still like the pictures, and what is between them is drawn rather than blended.
-  if (!seeds && sampler.levels.empty()) sampler.levels = {2, 0.5};
+  // At 1.2 the ends are still like the pictures, and what is between them is drawn rather than blended.
+  if (!seeds && sampler.levels.empty()) sampler.levels = {1.2, 0.5};
   request.sampler = sampler;
   request.seeds.assign(1, seeds ? parse_seeds(arguments.first).front() : arguments.seed);
   const Report plan = generator.plan(request);
@@ -99,7 +99,7 @@ void add_interpolate(CLI::App& edit) {
   command
       ->add_option(
           "--levels", arguments->levels,
-          "noise levels, falling (default: seeds: sigma_max; pictures: 2,0.5, the first being that of their noise)")
+          "noise levels, falling (default: seeds: sigma_max; pictures: 1.2,0.5, the first being that of their noise)")
       ->delimiter(',');
   arguments->pictures.add_to(*command);
   command->add_flag("--json", arguments->json, "a report on standard output");
