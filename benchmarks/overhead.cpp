@@ -1,7 +1,5 @@
-// What the sampler adds to its network calls: Generator::generate against a bare loop of forward(), interleaved.
+// What the sampler adds to its network calls: Generator::generate against a bare loop of the same calls, interleaved.
 // Usage: overhead [--json]
-#include <torch/script.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -9,6 +7,7 @@
 #include <numeric>
 
 #include "onestep/generator.hpp"
+#include "onestep/tensor/model.hpp"
 
 namespace {
 
@@ -17,12 +16,12 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-double bare_loop(torch::jit::Module& network, std::int64_t batch, std::int64_t calls) {
+double bare_loop(onestep::Network& network, std::int64_t batch, std::int64_t calls) {
   const c10::InferenceMode guard;
   const auto start = std::chrono::steady_clock::now();
   torch::Tensor x = torch::randn({batch, 1, 28, 28});
   for (std::int64_t i = 0; i < calls; ++i) {
-    x = network.forward({x, torch::zeros({batch}), torch::zeros({batch}, torch::kLong)}).toTensor();
+    x = network.forward({.x = x, .noise = torch::zeros({batch}), .label = torch::zeros({batch}, torch::kLong)});
   }
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -34,8 +33,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> rows;
   for (const std::string model : {"fashion", "fashion-teacher"}) {
     const auto generator = onestep::Generator::load(model);
-    torch::jit::Module network = torch::jit::load(generator.file());
-    network.eval();
+    const onestep::Model bare_model = onestep::load_model(model);
     for (const std::int64_t batch : {1, 64}) {
       onestep::Request request;
       request.batch = batch;
@@ -46,7 +44,7 @@ int main(int argc, char** argv) {
       const int runs = batch == 1 || calls == 1 ? 31 : 5;
       for (int run = -3; run < runs; ++run) {  // the first three warm up
         const double a = generator.generate(request).report.seconds;
-        const double b = bare_loop(network, batch, calls);
+        const double b = bare_loop(*bare_model.network, batch, calls);
         if (run >= 0) {
           sampler.push_back(a);
           bare.push_back(b);

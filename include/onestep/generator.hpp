@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "onestep/engine_report.hpp"
 #include "onestep/error.hpp"
 #include "onestep/model_info.hpp"
 
@@ -166,6 +167,9 @@ class NumericalError : public Error {
 
 struct LoadOptions {
   std::string device = "cpu";  ///< cpu, cuda or cuda:i.
+  /// Compile the network for this CPU where that is possible; the samples then differ by float32 rounding from those of
+  /// libtorch.
+  bool compile = true;
 };
 
 /// One claim of a model file, tried out.
@@ -212,6 +216,10 @@ class Generator {
   /// alone and in a batch; for a consistency model, the identity at the boundary and self-consistency along a
   /// trajectory.
   std::vector<Check> check() const;
+
+  /// How the network is run here, with the time of each of its steps in a call of `batch` samples. Throws Error (usage)
+  /// unless batch >= 1.
+  EngineReport engine(std::int64_t batch = 1) const;
 
  private:
   struct Parts;

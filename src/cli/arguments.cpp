@@ -53,6 +53,8 @@ void MachineArguments::add_to(CLI::App& command) {
   command.add_option("--device", device, "cpu, cuda or cuda:INDEX (default: cpu)")->group("Machine");
   command.add_option("--precision", precision, "auto, fp32, bf16 or fp16 (default: auto)")->group("Machine");
   command.add_option("--threads", threads, "CPU threads, 1 or more (default: one a core)")->group("Machine");
+  command.add_flag("--no-engine", as_it_is, "let libtorch run the network as it is, without compiling it for this CPU")
+      ->group("Machine");
 }
 
 Generator MachineArguments::load(const std::string& model) const {
@@ -62,7 +64,7 @@ Generator MachineArguments::load(const std::string& model) const {
            (known ? ": this version computes in fp32; give auto or fp32" : " is none of auto, fp32, bf16, fp16"));
   }
   if (threads) set_threads(*threads);
-  return Generator::load(model, {device});
+  return Generator::load(model, {device, !as_it_is});
 }
 
 void SamplerArguments::add_to(CLI::App& command) {

@@ -15,6 +15,7 @@ namespace onestep {
 struct MachineArguments {
   std::string device = "cpu", precision = "auto";
   std::optional<int> threads;
+  bool as_it_is = false;
 
   void add_to(CLI::App& command);
   /// Checks the precision, sets the threads and loads the model.

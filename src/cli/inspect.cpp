@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -14,7 +15,8 @@ using Json = nlohmann::ordered_json;
 struct Arguments {
   std::string model;
   MachineArguments machine;
-  bool check = false, json = false;
+  bool check = false, engine = false, json = false;
+  std::int64_t batch = 1;
 };
 
 const char* role_name(Role role) {
@@ -108,15 +110,74 @@ void print(const std::string& file, const ModelInfo& info) {
   for (const auto& row : rows) std::cout << row[0] << std::string(width + 2 - row[0].size(), ' ') << row[1] << '\n';
 }
 
+/// Steps that do the same, with the time of all of them, longest first.
+struct Kind {
+  std::string what;
+  std::int64_t steps = 0;
+  double seconds = 0;
+};
+
+std::vector<Kind> kinds_of(const EngineReport& report) {
+  std::vector<Kind> kinds;
+  for (const EngineStep& step : report.steps) {
+    auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.what == step.what; });
+    if (kind == kinds.end()) kind = kinds.insert(kinds.end(), {step.what});
+    ++kind->steps;
+    kind->seconds += step.seconds;
+  }
+  std::stable_sort(kinds.begin(), kinds.end(), [](const Kind& a, const Kind& b) { return a.seconds > b.seconds; });
+  return kinds;
+}
+
+Json as_json(const EngineReport& report, std::int64_t batch) {
+  Json json{
+      {"compiled", report.compiled}, {"precision", report.precision}, {"batch", batch}, {"seconds", report.seconds}};
+  if (!report.compiled) json["why_not"] = report.why_not;
+  if (report.compiled) json["instruction_set"] = report.instruction_set;
+  json["kinds"] = Json::array();
+  for (const Kind& kind : kinds_of(report)) {
+    json["kinds"].push_back({{"what", kind.what}, {"steps", kind.steps}, {"seconds", kind.seconds}});
+  }
+  return json;
+}
+
+void print(const EngineReport& report, std::int64_t batch) {
+  const std::string call = "a call of " + std::to_string(batch) + (batch == 1 ? " sample: " : " samples: ") +
+                           fixed(report.seconds * 1e3, 2) + " ms";
+  if (!report.compiled) {
+    std::cout << "engine: libtorch runs the network as it is (" << report.why_not << "); " << call << '\n';
+    return;
+  }
+  std::cout << "engine: compiled, " << report.precision << ", " << report.instruction_set << "; " << call << '\n';
+  double all = 0;
+  for (const EngineStep& step : report.steps) all += step.seconds;
+  std::vector<std::vector<std::string>> table{{"steps", "ms", "share", "what"}};
+  for (const Kind& kind : kinds_of(report)) {
+    table.push_back({std::to_string(kind.steps), fixed(kind.seconds * 1e3, 3),
+                     fixed(100 * kind.seconds / all, 1) + " %", kind.what});
+  }
+  print_table(table);
+}
+
 void run(const Arguments& arguments) {
   const auto [file, info] = describe_model(arguments.model);
   Json json = as_json(file, info);
   if (!arguments.json) print(file, info);
 
+  if (!arguments.check && !arguments.engine) {
+    if (arguments.json) std::cout << json.dump(1) << '\n';
+    return;
+  }
+  const Generator generator = arguments.machine.load(arguments.model);
+  if (arguments.engine) {
+    const EngineReport report = generator.engine(arguments.batch);
+    json["engine"] = as_json(report, arguments.batch);
+    if (!arguments.json) print(report, arguments.batch);
+  }
   std::string failed;
   if (arguments.check) {
     json["checks"] = Json::array();
-    for (const Check& check : arguments.machine.load(arguments.model).check()) {
+    for (const Check& check : generator.check()) {
       json["checks"].push_back({{"claim", check.claim}, {"holds", check.holds}, {"found", check.found}});
       if (!arguments.json)
         std::cout << (check.holds ? "holds  " : "FAILS  ") << check.claim << ": " << check.found << '\n';
@@ -134,9 +195,13 @@ void add_inspect(CLI::App& app) {
   CLI::App* command = app.add_subcommand("inspect", "Print what a model file says of itself, without running its code");
   command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
   command->add_flag("--check", arguments->check, "run the model as well, and test what it claims");
+  command->add_flag("--engine", arguments->engine,
+                    "run the model as well, and show into what it was compiled and where the time goes");
+  command->add_option("--batch", arguments->batch, "samples a call, with --engine, 1 or more (default: 1)");
   command->add_flag("--json", arguments->json, "all of it on standard output, as JSON");
   arguments->machine.add_to(*command);
-  command->footer("Examples:\n  onestep inspect fashion\n  onestep inspect --check path/to/model.pt");
+  command->footer(
+      "Examples:\n  onestep inspect --check path/to/model.pt\n  onestep inspect --engine --batch 64 fashion");
   command->callback([arguments] { run(*arguments); });
 }
 

@@ -1,8 +1,11 @@
 #include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 
+#include <chrono>
 #include <filesystem>
 
+#include "engine.hpp"
 #include "metadata.hpp"
 #include "model_file.hpp"
 #include "onestep/error.hpp"
@@ -17,7 +20,8 @@ using torch::Tensor;
 
 class TorchScriptNetwork : public Network {
  public:
-  explicit TorchScriptNetwork(torch::jit::Module module) : module_(std::move(module)) {}
+  explicit TorchScriptNetwork(torch::jit::Module module, std::string why_not_compiled = {})
+      : module_(std::move(module)), why_not_compiled_(std::move(why_not_compiled)) {}
 
   Tensor forward(const NetworkInput& input) override {
     const torch::InferenceMode guard;
@@ -28,8 +32,20 @@ class TorchScriptNetwork : public Network {
     return module_.forward(std::move(inputs)).toTensor();
   }
 
+  EngineReport report(const NetworkInput& input) override {
+    EngineReport report;
+    report.why_not = why_not_compiled_;
+    for (int turn = 0; turn < 2; ++turn) {  // the first warms up
+      const auto started = std::chrono::steady_clock::now();
+      forward(input);
+      report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    }
+    return report;
+  }
+
  private:
   torch::jit::Module module_;
+  std::string why_not_compiled_;
 };
 
 std::string shape_text(at::IntArrayRef shape) {
@@ -56,23 +72,30 @@ void check_arguments(const torch::jit::Module& module, const std::string& file, 
   }
 }
 
-void try_out(Network& network, const std::string& file, const ModelInfo& info, torch::Device device) {
+/// The trial call: two different rows, so that one that leaks into the other shows.
+NetworkInput trial_input(const ModelInfo& info, torch::Device device) {
   std::vector<std::int64_t> shape = info.shape;
   shape.insert(shape.begin(), 2);
-  // Two different rows, so that one that leaks into the other shows.
   const Tensor x = torch::linspace(-1, 1, c10::multiply_integers(shape), device).reshape(shape);
   const Tensor label =
       info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}).to(device) : Tensor();
-  const auto call = [&](const Tensor& rows, const Tensor& labels) {
-    const double in = precondition(info, info.sigma_min).in;
-    return network.forward(
-        network_input(info, in * rows, info.sigma_min, 0, {.label = labels, .guidance = info.guidance.value_or(1)}));
-  };
+  const double in = precondition(info, info.sigma_min).in;
+  return network_input(info, in * x, info.sigma_min, 0, {.label = label, .guidance = info.guidance.value_or(1)});
+}
 
-  const Tensor both = call(x, label);
-  if (both.sizes() != x.sizes()) {
+NetworkInput row_of(const NetworkInput& input, std::int64_t row) {
+  NetworkInput one = input;
+  for (Tensor* part : {&one.x, &one.noise, &one.target, &one.label, &one.guidance}) {
+    if (part->defined()) *part = part->narrow(0, row, 1);
+  }
+  return one;
+}
+
+void try_out(Network& network, const std::string& file, const NetworkInput& input) {
+  const Tensor both = network.forward(input);
+  if (both.sizes() != input.x.sizes()) {
     throw ModelError(file + ": the network returned shape " + shape_text(both.sizes()) + " for an input of shape " +
-                     shape_text(x.sizes()) + "; they must be equal");
+                     shape_text(input.x.sizes()) + "; they must be equal");
   }
   if (both.scalar_type() != torch::kFloat32) {
     throw ModelError(file + ": the network returned " + c10::toString(both.scalar_type()) +
@@ -83,7 +106,7 @@ void try_out(Network& network, const std::string& file, const ModelInfo& info, t
                      ": the network returned NaN or infinity in its trial call at sigma_min; retrain or re-export it");
   }
   for (int row = 0; row < 2; ++row) {
-    const Tensor alone = call(x.narrow(0, row, 1), label.defined() ? label.narrow(0, row, 1) : label);
+    const Tensor alone = network.forward(row_of(input, row));
     const double difference = (alone - both.narrow(0, row, 1)).abs().max().item<double>();
     // Not `>`: a NaN must fail too.
     if (!(difference <= 1e-3)) {
@@ -123,14 +146,30 @@ ModelInfo read_model_info(const std::string& file) {
   return parse_metadata(json, file);
 }
 
-std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info, torch::Device device) {
+std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info, torch::Device device,
+                                          bool compile) {
   try {
     torch::jit::Module module = torch::jit::load(file, device);
     module.eval();
     check_arguments(module, file, info);
-    auto network = std::make_unique<TorchScriptNetwork>(std::move(module));
-    try_out(*network, file, info, device);
-    return network;
+    const NetworkInput trial = trial_input(info, device);
+    {
+      // Three calls do not repay what torch's own optimizer takes.
+      const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+      TorchScriptNetwork plain(module);
+      try_out(plain, file, trial);
+    }
+    std::string why_not = "it was asked to run as it is";
+    if (device.is_cuda()) {
+      why_not = "it runs on a GPU";
+    } else if (compile) {
+      try {
+        return engine::compile(module, row_of(trial, 0));
+      } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
+        why_not = first_line(reason);
+      }
+    }
+    return std::make_unique<TorchScriptNetwork>(std::move(module), std::move(why_not));
   } catch (const ModelError&) {
     throw;
   } catch (const std::exception& e) {

@@ -1,5 +1,6 @@
 #include <torch/torch.h>
 
+#include <numeric>
 #include <sstream>
 
 #include "onestep/generator.hpp"
@@ -72,6 +73,20 @@ std::vector<Check> Generator::check() const {
                                       info.sigma_data / 2));
     }
     return checks;
+  });
+}
+
+EngineReport Generator::engine(std::int64_t batch) const {
+  const auto& [file, info, device, network, sample_size] = *parts_;
+  if (batch < 1) throw Error(ErrorKind::usage, "batch = " + std::to_string(batch) + " must be 1 or more");
+  return translated(file, [&] {
+    const torch::InferenceMode guard;
+    std::vector<std::uint64_t> seeds(static_cast<std::size_t>(batch));
+    std::iota(seeds.begin(), seeds.end(), 0);
+    const Tensor label = info.label_count > 0 ? (torch::arange(batch) % info.label_count).to(device) : Tensor();
+    const Tensor x = seeded_noise(seeds, info.shape)(0).to(device);
+    return network->report(
+        network_input(info, x, info.sigma_max, 0, {.label = label, .guidance = info.guidance.value_or(1)}));
   });
 }
 

@@ -49,7 +49,7 @@ Model load_model(const std::string& model, const LoadOptions& options) {
   const torch::Device device = find_device(options.device);
   const std::string file = find_model(model);
   ModelInfo info = read_model_info(file);
-  auto network = load_torchscript(file, info, device);
+  auto network = load_torchscript(file, info, device, options.compile);
   return {file, std::move(info), device, std::move(network)};
 }
 

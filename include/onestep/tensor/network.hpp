@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "onestep/engine_report.hpp"
+
 namespace onestep {
 
 /// What a network is called with, N rows each. Those that the model does not take are undefined.
@@ -20,6 +22,9 @@ class Network {
 
   /// Returns float32 of x's shape.
   virtual torch::Tensor forward(const NetworkInput& input) = 0;
+
+  /// How it does that, measured in one call.
+  virtual EngineReport report(const NetworkInput& /*input*/) { return {}; }
 };
 
 }  // namespace onestep

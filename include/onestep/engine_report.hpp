@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace onestep {
+
+/// One step of a compiled network.
+struct EngineStep {
+  std::string
+      what;  ///< Such as "convolution 3x3, Winograd F(4, 3) + bias + residual"; "..., as it is": libtorch's operator.
+  double seconds = 0;  ///< In the call that was measured.
+};
+
+/// How a network is run on this machine.
+struct EngineReport {
+  bool compiled = false;
+  std::string why_not;             ///< Where it is not compiled: what stands in the way.
+  std::string precision = "fp32";  ///< Of products and activations.
+  std::string instruction_set;     ///< Of the kernels, such as AVX2.
+  std::vector<EngineStep> steps;   ///< In their order; empty where it is not compiled.
+  double seconds = 0;              ///< All of the call, conditions included where they are not known yet.
+};
+
+}  // namespace onestep

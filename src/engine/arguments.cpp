@@ -1,0 +1,41 @@
+#include "arguments.hpp"
+
+namespace onestep::engine {
+
+using torch::IValue;
+
+std::optional<ValueId> tensor_at(const Operation& operation, std::size_t i) {
+  if (i >= operation.arguments.size()) return std::nullopt;
+  const auto* value = std::get_if<ValueId>(&operation.arguments[i]);
+  return value ? std::optional(*value) : std::nullopt;
+}
+
+std::optional<ValueId> sample_at(const Trace& trace, const Operation& operation, std::size_t i) {
+  const auto value = tensor_at(operation, i);
+  return value && trace.values[*value].source == Source::sample ? value : std::nullopt;
+}
+
+std::optional<torch::Tensor> weight_at(const Trace& trace, const Operation& operation, std::size_t i) {
+  const auto value = tensor_at(operation, i);
+  if (!value) return other_at(operation, i).isNone() ? std::optional(torch::Tensor()) : std::nullopt;
+  const Value& given = trace.values[*value];
+  if (given.source != Source::constant) return std::nullopt;
+  return given.constant.to(torch::kFloat32).contiguous();
+}
+
+const IValue& other_at(const Operation& operation, std::size_t i) {
+  static const IValue none;
+  const auto* other = i < operation.arguments.size() ? std::get_if<IValue>(&operation.arguments[i]) : nullptr;
+  return other ? *other : none;
+}
+
+std::vector<std::int64_t> integers_at(const Operation& operation, std::size_t i, std::size_t count) {
+  const IValue& value = other_at(operation, i);
+  if (value.isInt()) return std::vector(count, value.toInt());
+  if (!value.isIntList()) return {};
+  auto list = value.toIntVector();
+  if (list.size() == 1) list.resize(count, list[0]);
+  return list;
+}
+
+}  // namespace onestep::engine

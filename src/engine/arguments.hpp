@@ -1,0 +1,26 @@
+#pragma once
+
+#include <optional>
+
+#include "trace.hpp"
+
+namespace onestep::engine {
+
+// The arguments of an operation, by their positions.
+
+/// A tensor, if it is one.
+std::optional<ValueId> tensor_at(const Operation& operation, std::size_t i);
+
+/// A tensor that depends on x, if it is one.
+std::optional<ValueId> sample_at(const Trace& trace, const Operation& operation, std::size_t i);
+
+/// A constant tensor as float32, or an undefined one where the argument is None. Nothing: it is neither.
+std::optional<torch::Tensor> weight_at(const Trace& trace, const Operation& operation, std::size_t i);
+
+/// What is not a tensor; None where there is no such argument.
+const torch::IValue& other_at(const Operation& operation, std::size_t i);
+
+/// Integers, `count` of them where the argument is a single one. Empty: it is something else.
+std::vector<std::int64_t> integers_at(const Operation& operation, std::size_t i, std::size_t count);
+
+}  // namespace onestep::engine

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "trace.hpp"
+
+namespace onestep::engine {
+
+/// Attention, found in a trace: output = softmax(scale * q k^T) v. Dimensions have labels, as in Einstein's notation.
+struct AttentionPattern {
+  struct Part {
+    ValueId value = 0;
+    std::vector<int> labels;
+  };
+  Part q, k, v, output;
+  std::vector<int> heads;  ///< Labels that all four have: samples and heads.
+  int token = 0, other = 0, depth = 0, column = 0;
+  double scale = 1;
+};
+
+/// Finds attention whichever way it is spelled: matmul, bmm, baddbmm or einsum around a softmax, with factors before or
+/// after the first product, or scaled_dot_product_attention. By the operation that ends each; `absorbed` are the
+/// operations inside.
+std::map<std::size_t, AttentionPattern> find_attention(const Trace& trace, std::set<std::size_t>& absorbed);
+
+}  // namespace onestep::engine

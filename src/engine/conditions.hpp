@@ -1,0 +1,48 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "trace.hpp"
+
+namespace onestep::engine {
+
+/// The part of a network that does not look at x: embeddings of the noise level and the label, and every scale and
+/// shift made of them. Computed once for each combination of noise level, target, label and guidance, and kept.
+class Conditions {
+ public:
+  using Slot = std::size_t;
+  using Slots = std::unordered_map<Slot, torch::Tensor>;
+  using Compute = std::function<torch::Tensor(const Slots& slots)>;
+
+  explicit Conditions(const Trace& trace);
+
+  /// A further value, made of others after them.
+  Slot add(Compute compute);
+
+  /// Keeps a float32 value of `size` numbers; returns its place in a record. Called before the first look-up.
+  std::int64_t keep(Slot slot, std::int64_t size);
+
+  /// The kept values, one after another.
+  using Record = std::shared_ptr<const std::vector<float>>;
+
+  /// One record a row of the input, whose x is not looked at. May be called from several threads at once.
+  std::vector<Record> records(const NetworkInput& input) const;
+
+ private:
+  Record compute(const std::vector<torch::Tensor>& inputs) const;
+
+  std::size_t values_;
+  Slots constants_;
+  std::vector<ValueId> inputs_;
+  std::vector<Operation> operations_;
+  std::vector<Compute> added_;
+  std::vector<std::pair<Slot, std::int64_t>> kept_;  // with its place
+  std::int64_t size_ = 0;
+
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, Record> cache_;
+};
+
+}  // namespace onestep::engine

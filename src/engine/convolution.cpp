@@ -1,0 +1,269 @@
+#include "convolution.hpp"
+
+#include <algorithm>
+
+#include "scratch.hpp"
+
+namespace onestep::engine {
+namespace {
+
+std::int64_t panels(std::int64_t columns) { return divide_up(columns, kernels::panel_width()); }
+
+/// Parts into which the columns are split, so that `blocks` blocks of rows keep all workers busy.
+std::int64_t column_parts(std::int64_t blocks, std::int64_t workers, std::int64_t columns) {
+  // With four items a worker or more none waits long for the last.
+  return std::clamp<std::int64_t>(divide_up(4 * workers, blocks), 1, workers == 1 ? 1 : panels(columns));
+}
+
+class ConvolutionStep : public Step {
+ public:
+  explicit ConvolutionStep(Convolution convolution) : c_(std::move(convolution)) {}
+
+  std::vector<std::size_t> reads() const override {
+    std::vector<std::size_t> buffers{c_.input.buffer};
+    if (c_.residual) buffers.push_back(c_.residual->buffer);
+    return buffers;
+  }
+  std::vector<std::size_t> writes() const override { return {c_.output.buffer}; }
+
+  std::string describe() const override {
+    std::string text = c_.what + ", " + algorithm();
+    if (c_.addend) text += " + bias";
+    if (c_.residual) text += " + residual";
+    if (c_.activation == kernels::Activation::silu) text += " + SiLU";
+    return text;
+  }
+
+ protected:
+  virtual std::string algorithm() const = 0;
+
+  std::int64_t depth() const { return c_.input.channels; }
+  std::int64_t columns() const { return c_.output.channels; }
+
+  /// Where the epilogue of one pixel reads, and where it goes.
+  struct Destination {
+    float** outputs;
+    const float** addends;
+    const float** residuals;
+  };
+
+  void set_destination(const Run& run, std::int64_t sample, std::int64_t pixel, std::int64_t column,
+                       const Destination& to, std::int64_t place) const {
+    to.outputs[place] = run.at(c_.output, sample) + pixel * c_.output.stride + column;
+    if (c_.addend) to.addends[place] = run.at(*c_.addend, sample) + column;
+    if (c_.residual) to.residuals[place] = run.at(*c_.residual, sample) + pixel * c_.residual->stride + column;
+  }
+
+  kernels::Epilogue epilogue(const Destination& to) const {
+    return {c_.addend ? to.addends : nullptr, c_.residual ? to.residuals : nullptr, c_.residual_scale, c_.activation};
+  }
+
+  Convolution c_;
+};
+
+class Direct : public ConvolutionStep {
+ public:
+  explicit Direct(Convolution convolution) : ConvolutionStep(std::move(convolution)) {
+    taps_ = c_.gather ? c_.gather->taps : 1;
+    const std::int64_t all = taps_ * depth();
+    // The kernel sums tap by tap.
+    std::vector<float> by_tap(static_cast<std::size_t>(columns() * all));
+    for (std::int64_t n = 0; n < columns(); ++n) {
+      for (std::int64_t k = 0; k < depth(); ++k) {
+        for (std::int64_t t = 0; t < taps_; ++t)
+          by_tap[n * all + t * depth() + k] = c_.weights[(n * depth() + k) * taps_ + t];
+      }
+    }
+    packed_.resize(static_cast<std::size_t>(kernels::packed_size(all, columns())));
+    kernels::pack(by_tap.data(), all, columns(), 1, all, packed_.data());
+    zeros_.resize(static_cast<std::size_t>(depth() + kernels::overread));
+    c_.weights = {};
+  }
+
+  std::string algorithm() const override { return "direct"; }
+
+  std::int64_t scratch_bytes() const override {
+    return Scratch::bytes<float*>(taps_ * block) + 3 * Scratch::bytes<float*>(block);
+  }
+
+  void run(const Run& run) const override {
+    const std::int64_t pixels = c_.output.count, rows = run.samples * pixels, blocks = divide_up(rows, block);
+    const std::int64_t parts = column_parts(blocks, run.team->workers(), columns()), all_panels = panels(columns());
+    run.team->share(blocks * parts, [&](std::int64_t item, std::byte* memory) {
+      const std::int64_t b = item / parts, part = item % parts;
+      const std::int64_t first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
+      Scratch scratch(memory);
+      const float** a = scratch.take<const float*>(taps_ * count);
+      const Destination to{scratch.take<float*>(count), scratch.take<const float*>(count),
+                           scratch.take<const float*>(count)};
+      for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t sample = (first + i) / pixels, pixel = (first + i) % pixels;
+        const float* input = run.at(c_.input, sample);
+        for (std::int64_t t = 0; t < taps_; ++t) {
+          const std::int64_t row = c_.gather ? c_.gather->index[pixel * taps_ + t] : pixel;
+          a[t * count + i] = row < 0 ? zeros_.data() : input + row * c_.input.stride;
+        }
+        set_destination(run, sample, pixel, 0, to, i);
+      }
+      const kernels::Epilogue end = epilogue(to);
+      kernels::multiply(count, taps_, depth(), a, packed_.data(), columns(), part * all_panels / parts,
+                        (part + 1) * all_panels / parts, to.outputs, &end);
+    });
+  }
+
+ private:
+  static constexpr std::int64_t block = 48;  // rows for which the weights are read once
+  std::int64_t taps_;
+  std::vector<float> packed_, zeros_;
+};
+
+class Winograd : public ConvolutionStep {
+ public:
+  Winograd(Convolution convolution, WholeImage image, std::int64_t m)
+      : ConvolutionStep(std::move(convolution)), image_(image), m_(m), n_(m + 2) {
+    const std::int64_t positions = n_ * n_, one = kernels::packed_size(depth(), columns());
+    std::vector<float> transformed(static_cast<std::size_t>(positions * depth() * columns()));
+    kernels::winograd_filters(m_, c_.weights.data(), depth(), columns(), transformed.data());
+    packed_.resize(static_cast<std::size_t>(positions * one));
+    for (std::int64_t p = 0; p < positions; ++p) {
+      kernels::pack(transformed.data() + p * depth() * columns(), depth(), columns(), 1, depth(),
+                    packed_.data() + p * one);
+    }
+    c_.weights = {};
+    zeros_.resize(static_cast<std::size_t>(depth() + kernels::overread));
+    // As many tiles at a time as the second-level cache holds, at least two of the kernel's, so that weights are read
+    // seldom.
+    constexpr std::int64_t cached = 60'000;  // floats
+    block_ = std::clamp<std::int64_t>(cached / (positions * depth()) / 12 * 12, 12, 48);
+
+    down_ = divide_up(image.height, m_);
+    across_ = divide_up(image.width, m_);
+    // Where the tiles read, by way of the taps of the convolution: tap 4 is the pixel itself.
+    for (std::int64_t tile = 0; tile < down_ * across_; ++tile) {
+      for (std::int64_t i = 0; i < n_; ++i) {
+        for (std::int64_t j = 0; j < n_; ++j) {
+          const std::int64_t y = tile / across_ * m_ + i - 1, x = tile % across_ * m_ + j - 1;
+          const bool inside = y >= 0 && y < image.height && x >= 0 && x < image.width;
+          sources_.push_back(inside ? c_.gather->index[(y * image.width + x) * 9 + 4] : -1);
+        }
+      }
+    }
+  }
+
+  std::string algorithm() const override { return "Winograd F(" + std::to_string(m_) + ", 3)"; }
+
+  std::int64_t scratch_bytes() const override {
+    const std::int64_t positions = n_ * n_;
+    return Scratch::bytes<float>(positions * (block_ * depth() + gap) + kernels::overread) +
+           Scratch::bytes<float>(positions * (block_ * kernels::panel_width() + gap)) +
+           2 * Scratch::bytes<float*>(block_) + Scratch::bytes<float*>(positions) + 3 * Scratch::bytes<float*>(m_ * m_);
+  }
+
+  void run(const Run& run) const override {
+    const std::int64_t tiles = down_ * across_, all = run.samples * tiles;
+    // Blocks of nearly the same size, no larger than planned. Where there are few tiles the workers share the columns,
+    // so that each reads its part of the weights alone.
+    constexpr std::int64_t enough = 24;
+    const std::int64_t workers = run.team->workers();
+    const std::int64_t blocks = std::max(divide_up(all, block_), std::min(all / enough, workers));
+    const std::int64_t parts = blocks >= workers ? 1 : std::min(divide_up(workers, blocks), panels(columns()));
+    run.team->share(blocks * parts, [&](std::int64_t item, std::byte* memory) {
+      const std::int64_t b = item / parts, part = item % parts;
+      compute(run, b * all / blocks, (b + 1) * all / blocks, part * panels(columns()) / parts,
+              (part + 1) * panels(columns()) / parts, memory);
+    });
+  }
+
+ private:
+  // Floats between positions, so that those of one value do not fall into the same set of the cache.
+  static constexpr std::int64_t gap = 16;
+
+  void compute(const Run& run, std::int64_t first, std::int64_t last, std::int64_t first_panel, std::int64_t last_panel,
+               std::byte* memory) const {
+    const std::int64_t tiles = down_ * across_, count = last - first, positions = n_ * n_;
+    const std::int64_t width = kernels::panel_width();
+    const std::int64_t v_stride = count * depth() + gap, product_stride = count * width + gap;
+    Scratch scratch(memory);
+    float* v = scratch.take<float>(positions * v_stride + kernels::overread);
+    float* products = scratch.take<float>(positions * product_stride);
+    const float** a = scratch.take<const float*>(count);
+    float** to_products = scratch.take<float*>(count);
+    const float** pixels = scratch.take<const float*>(positions);
+    const Destination to{scratch.take<float*>(m_ * m_), scratch.take<const float*>(m_ * m_),
+                         scratch.take<const float*>(m_ * m_)};
+
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float* input = run.at(c_.input, (first + i) / tiles);
+      const std::int32_t* sources = sources_.data() + (first + i) % tiles * positions;
+      for (std::int64_t p = 0; p < positions; ++p) {
+        pixels[p] = sources[p] < 0 ? zeros_.data() : input + sources[p] * c_.input.stride;
+      }
+      kernels::winograd_input(m_, pixels, depth(), v + i * depth(), v_stride);
+    }
+
+    // A panel of columns at a time, so that its products are still in the cache when they are transformed.
+    const std::int64_t one = kernels::packed_size(depth(), columns());
+    for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
+      for (std::int64_t p = 0; p < positions; ++p) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          a[i] = v + p * v_stride + i * depth();
+          to_products[i] = products + p * product_stride + i * width;
+        }
+        kernels::multiply(count, 1, depth(), a, packed_.data() + p * one + panel * depth() * width, width, 0, 1,
+                          to_products);
+      }
+      for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t sample = (first + i) / tiles, tile = (first + i) % tiles;
+        for (std::int64_t p = 0; p < m_ * m_; ++p) {
+          const std::int64_t y = tile / across_ * m_ + p / m_, x = tile % across_ * m_ + p % m_;
+          if (y < image_.height && x < image_.width) {
+            set_destination(run, sample, y * image_.width + x, panel * width, to, p);
+          } else {
+            to.outputs[p] = nullptr;
+          }
+        }
+        kernels::winograd_output(m_, products + i * width, product_stride, std::min(width, columns() - panel * width),
+                                 to.outputs, epilogue(to));
+      }
+    }
+  }
+
+  WholeImage image_;
+  std::int64_t m_, n_, block_, down_, across_;
+  std::vector<float> packed_, zeros_;
+  std::vector<std::int32_t> sources_;  // [tiles][n * n]
+};
+
+/// m of the cheapest F(m, 3), or 0: direct. Depends on the shape alone, so that a sample is the same in every batch.
+std::int64_t cheapest(const Convolution& convolution, const WholeImage& image) {
+  const auto multiplications = [&](std::int64_t m) {
+    return m == 0 ? 9 * image.height * image.width
+                  : (m + 2) * (m + 2) * divide_up(image.height, m) * divide_up(image.width, m);
+  };
+  const auto cost = [&](std::int64_t m) {
+    // A weight is fetched from afar at the price of about this many multiplications, in batches of a few samples.
+    constexpr double fetch = 8;
+    const double taps = m == 0 ? 9 : static_cast<double>((m + 2) * (m + 2));
+    const double products = static_cast<double>(multiplications(m)) + fetch * taps;
+    // Transforms touch every channel of a tile (m + 2)^2 times, at about the price of 4 multiplications.
+    const double depth = static_cast<double>(convolution.input.channels),
+                 columns = static_cast<double>(convolution.output.channels);
+    const double transforms = m == 0 ? 0 : 4.0 * static_cast<double>(multiplications(m)) * (depth + columns);
+    return products * depth * columns + transforms;
+  };
+  std::int64_t best = 0;
+  for (const std::int64_t m : {2, 4}) {
+    if (cost(m) < cost(best)) best = m;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::unique_ptr<Step> convolution_step(Convolution convolution, std::optional<WholeImage> image) {
+  const std::int64_t m = image ? cheapest(convolution, *image) : 0;
+  if (m == 0) return std::make_unique<Direct>(std::move(convolution));
+  return std::make_unique<Winograd>(std::move(convolution), *image, m);
+}
+
+}  // namespace onestep::engine

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+
+/// The inner loops of the engine, compiled for several instruction sets; what this CPU has is chosen at run time.
+///
+/// Samples are channels-last: a row is one pixel, its channels side by side. Rows are given by pointers, one each, so
+/// that padding, strides, upsampling, concatenation and batches are all a matter of where the pointers point. Every
+/// value is computed in the same order whichever rows are computed with it and whatever the width of the vectors is: a
+/// sample alone is the same, bit for bit, as in a batch.
+///
+/// A kernel may read, and not use, up to `overread` floats past the end of a row: every buffer is that much longer.
+namespace onestep::kernels {
+
+inline constexpr std::int64_t overread = 64;
+
+enum class Activation { none, silu };
+
+/// The name of the instruction set in use, such as AVX2.
+const char* instruction_set();
+
+/// What becomes of sums before they are stored: y = activation(sum + addend + residual_scale * residual).
+struct Epilogue {
+  const float* const* addends = nullptr;    ///< [rows]: each to [columns] floats; null: none.
+  const float* const* residuals = nullptr;  ///< [rows]: each to [columns] floats; null: none.
+  float residual_scale = 1;
+  Activation activation = Activation::none;
+};
+
+/// Columns that a panel of packed weights holds.
+std::int64_t panel_width();
+
+/// Floats that pack() writes for `columns` columns of `depth` weights.
+std::int64_t packed_size(std::int64_t depth, std::int64_t columns);
+
+/// Weights [depth][columns], element (k, n) at weights[k * depth_stride + n * column_stride], as panels side by side;
+/// the last one is filled with zeros.
+void pack(const float* weights, std::int64_t depth, std::int64_t columns, std::int64_t depth_stride,
+          std::int64_t column_stride, float* packed);
+
+/// y[m][n] = epilogue(sum over t < taps, k < depth of a[t][m][k] * weights[t * depth + k][n]) for the columns of the
+/// panels [first_panel, last_panel). a: [taps][rows] pointers; outputs: [rows] pointers to [columns] floats.
+void multiply(std::int64_t rows, std::int64_t taps, std::int64_t depth, const float* const* a, const float* packed,
+              std::int64_t columns, std::int64_t first_panel, std::int64_t last_panel, float* const* outputs,
+              const Epilogue* epilogue = nullptr);
+
+// Winograd's minimal filtering F(m x m, 3 x 3) (Winograd 1980; Lavin & Gray 2016): a tile of (m + 2)^2 inputs gives m^2
+// outputs with (m + 2)^2 multiplications a channel pair, in place of 9 m^2. m is 2 or 4.
+
+/// U = G g G^T. filters: [columns][depth][3][3]. weights: [(m + 2)^2][depth][columns].
+void winograd_filters(std::int64_t m, const float* filters, std::int64_t depth, std::int64_t columns, float* weights);
+
+/// V = B^T d B of one tile. pixels: (m + 2)^2 pointers to channels. V at transformed + position * position_stride.
+void winograd_input(std::int64_t m, const float* const* pixels, std::int64_t channels, float* transformed,
+                    std::int64_t position_stride);
+
+/// Y = A^T M A of one tile, with an epilogue whose rows are the m^2 pixels; outputs[i] null: outside the picture. The
+/// tile's products are at products + position * position_stride.
+void winograd_output(std::int64_t m, const float* products, std::int64_t position_stride, std::int64_t columns,
+                     float* const* outputs, const Epilogue& epilogue);
+
+/// Sums over rows of (x - shift) and (x - shift)^2, a channel each, added to sums and squares; shift: [channels].
+void moments(const float* x, std::int64_t rows, std::int64_t row_stride, std::int64_t channels, const float* shift,
+             double* sums, double* squares);
+
+/// y = activation(multiplier * x + addend + residual_scale * residual); multiplier and addend: [channels]; residual may
+/// be null.
+void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride, const float* multiplier,
+            const float* addend, const float* residual, std::int64_t residual_stride, float residual_scale,
+            Activation activation, float* y, std::int64_t y_stride);
+
+/// y = a * b, a value each.
+void product(std::int64_t rows, std::int64_t channels, const float* a, std::int64_t a_stride, const float* b,
+             std::int64_t b_stride, float* y, std::int64_t y_stride);
+
+/// y[c] = sum over t of x[t][c] * weights[t][c] ; x[t] null: padding. One pixel of a depthwise convolution.
+void depthwise(const float* const* x, std::int64_t taps, std::int64_t channels, const float* weights, float* y);
+
+/// x = softmax(scale * x) over `count` values.
+void softmax(float* x, std::int64_t count, float scale);
+
+}  // namespace onestep::kernels

@@ -1,0 +1,217 @@
+#include "arguments.hpp"
+#include "operators.hpp"
+#include "places.hpp"
+
+namespace onestep::engine {
+namespace {
+
+using kernels::Activation;
+
+/// Dimensions that may be the channels.
+std::vector<std::size_t> channel_candidates(std::size_t rank) {
+  if (rank >= 3) return {1, rank - 1};
+  return {rank - 1};
+}
+
+/// The candidates, the one as which the value lies in memory first.
+std::vector<std::size_t> ordered_candidates(const Blueprint& blueprint, ValueId value) {
+  auto candidates = channel_candidates(blueprint.sizes(value).size());
+  if (candidates.size() == 2 && !blueprint.is_rows(value, candidates[0])) std::swap(candidates[0], candidates[1]);
+  return candidates;
+}
+
+/// The channels' dimension as the value lies in memory.
+std::size_t channel_of(const Blueprint& blueprint, ValueId value) {
+  const std::size_t rank = blueprint.sizes(value).size();
+  for (const std::size_t channel : channel_candidates(rank)) {
+    if (blueprint.is_rows(value, channel)) return channel;
+  }
+  return usual_channel(rank);
+}
+
+/// An argument of an elementwise operation that is the same for all pixels: a number, or one a channel. `sizes`: of the
+/// operation's result.
+std::optional<Channels> channels_at(Blueprint& blueprint, const Operation& operation, std::size_t i,
+                                    std::size_t channel, const std::vector<std::int64_t>& sizes) {
+  const std::int64_t count = sizes[channel];
+  const auto value = tensor_at(operation, i);
+  if (!value) {
+    const torch::IValue& number = other_at(operation, i);
+    if (!number.isScalar()) return std::nullopt;
+    return filled(count, number.toScalar().toDouble());
+  }
+  const Value& given = blueprint.trace().values[*value];
+  if (given.source == Source::sample || given.sizes.size() > sizes.size()) return std::nullopt;
+  const std::size_t missing = sizes.size() - given.sizes.size();
+  for (std::size_t d = 0; d < given.sizes.size(); ++d) {
+    if (given.sizes[d] != 1 && (d + missing != channel || given.sizes[d] != count)) return std::nullopt;
+  }
+  if (given.source == Source::constant)
+    return Channels{given.constant.to(torch::kFloat32).reshape(-1).expand(count).contiguous()};
+  return Channels{{}, blueprint.conditions().add([id = *value, count](const auto& slots) {
+                    return slots.at(id).reshape(-1).expand(count);
+                  })};
+}
+
+/// result = activation(multiplier * x + addend + residual_scale * residual), a step of its own.
+void affine(Blueprint& blueprint, ValueId result, ValueId x, std::size_t channel, Channels multiplier,
+            const Channels& addend, std::optional<Rows> residual = std::nullopt, float residual_scale = 1,
+            Activation activation = Activation::none) {
+  const float scale = blueprint.lowered(x).scale;
+  if (scale != 1) multiplier = times(multiplier, filled(blueprint.sizes(x)[channel], scale), blueprint.conditions());
+  const Rows input = blueprint.unscaled_rows_of(x, channel);
+  const View output = blueprint.new_value(result, channel);
+  blueprint.define(
+      result, output,
+      AffineDraft{
+          {input, *as_rows(output, channel), {}, {}, residual, residual_scale, activation}, multiplier, addend});
+}
+
+/// result = x * factor.
+void multiply_channels(Blueprint& blueprint, ValueId result, ValueId x, std::size_t channel, const Channels& factor) {
+  const auto take_in = [&](Draft& draft) { return multiply_in(draft, factor, blueprint.conditions()); };
+  if (blueprint.extend(x, result, channel, take_in)) return;
+  if (const auto number = uniform(factor)) {
+    Lowered& lowered = blueprint.lowered(result);
+    lowered = blueprint.lowered(x);
+    lowered.producer.reset();
+    lowered.scale *= *number;
+    return;
+  }
+  affine(blueprint, result, x, channel, factor, filled(blueprint.sizes(x)[channel], 0));
+}
+
+/// result = x + addend.
+void add_channels(Blueprint& blueprint, ValueId result, ValueId x, std::size_t channel, const Channels& addend) {
+  const auto take_in = [&](Draft& draft) { return add_in(draft, addend, blueprint.conditions()); };
+  if (blueprint.extend(x, result, channel, take_in)) return;
+  affine(blueprint, result, x, channel, filled(blueprint.sizes(x)[channel], 1), addend);
+}
+
+/// result = a * b.
+bool multiply_values(Blueprint& blueprint, ValueId result, ValueId a, ValueId b) {
+  const auto& sizes = blueprint.sizes(result);
+  if (blueprint.sizes(a) != sizes || blueprint.sizes(b) != sizes) return false;
+  const std::size_t channel = channel_of(blueprint, a);
+  const Rows first = blueprint.rows_of(a, channel), second = blueprint.rows_of(b, channel);
+  const View output = blueprint.new_value(result, channel);
+  blueprint.define(result, output, product_step({first, second, *as_rows(output, channel)}));
+  return true;
+}
+
+/// result = a + alpha * b, part of the one that is computed last if it can be.
+bool add_values(Blueprint& blueprint, ValueId result, ValueId a, ValueId b, float alpha) {
+  const auto& sizes = blueprint.sizes(result);
+  if (blueprint.sizes(a) != sizes || blueprint.sizes(b) != sizes) return false;
+  for (const bool into_a : {true, false}) {
+    const ValueId base = into_a ? a : b, other = into_a ? b : a;
+    if (!into_a && alpha != 1) break;
+    const Lowered& added = blueprint.lowered(other);
+    if (a == b || added.lens) continue;
+    for (const std::size_t channel : channel_candidates(sizes.size())) {
+      const auto take_in = [&](Draft& draft) {
+        return blueprint.is_rows(other, channel) && blueprint.known_before(other, base) &&
+               add_residual_in(draft, *as_rows(added.view, channel), added.scale * alpha);
+      };
+      if (blueprint.extend(base, result, channel, take_in)) return true;
+    }
+  }
+  const std::size_t channel = channel_of(blueprint, a);
+  const float scale = blueprint.lowered(b).scale;
+  const Rows residual = blueprint.unscaled_rows_of(b, channel);
+  affine(blueprint, result, a, channel, filled(sizes[channel], 1), filled(sizes[channel], 0), residual, alpha * scale);
+  return true;
+}
+
+}  // namespace
+
+bool activate(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  if (!x) return false;
+  const ValueId result = operation.results[0];
+  for (const std::size_t channel : channel_candidates(blueprint.sizes(*x).size())) {
+    if (blueprint.extend(*x, result, channel, activate_in)) return true;
+  }
+  const std::size_t channel = channel_of(blueprint, *x);
+  const std::int64_t count = blueprint.sizes(*x)[channel];
+  affine(blueprint, result, *x, channel, filled(count, 1), filled(count, 0), std::nullopt, 1, Activation::silu);
+  return true;
+}
+
+bool multiply(Blueprint& blueprint, const Operation& operation) {
+  const ValueId result = operation.results[0];
+  const auto& sizes = blueprint.sizes(result);
+  const auto a = sample_at(blueprint.trace(), operation, 0), b = sample_at(blueprint.trace(), operation, 1);
+  if (a && b) return multiply_values(blueprint, result, *a, *b);
+  const auto x = a ? a : b;
+  if (!x || blueprint.sizes(*x) != sizes) return false;
+  for (const std::size_t channel : ordered_candidates(blueprint, *x)) {
+    const auto factor = channels_at(blueprint, operation, a ? 1 : 0, channel, sizes);
+    if (!factor) continue;
+    multiply_channels(blueprint, result, *x, channel, *factor);
+    return true;
+  }
+  return false;
+}
+
+bool divide(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  const ValueId result = operation.results[0];
+  const auto& sizes = blueprint.sizes(result);
+  if (!x || operation.arguments.size() != 2 || blueprint.sizes(*x) != sizes) return false;
+  for (const std::size_t channel : ordered_candidates(blueprint, *x)) {
+    const auto divisor = channels_at(blueprint, operation, 1, channel, sizes);
+    if (!divisor) continue;
+    const Channels factor = over(filled(sizes[channel], 1), *divisor, blueprint.conditions());
+    multiply_channels(blueprint, result, *x, channel, factor);
+    return true;
+  }
+  return false;
+}
+
+bool add(Blueprint& blueprint, const Operation& operation, double sign) {
+  const ValueId result = operation.results[0];
+  const auto& sizes = blueprint.sizes(result);
+  const auto a = sample_at(blueprint.trace(), operation, 0), b = sample_at(blueprint.trace(), operation, 1);
+  if (!other_at(operation, 2).isScalar()) return false;
+  const double alpha = sign * other_at(operation, 2).toScalar().toDouble();
+  if (a && b) return add_values(blueprint, result, *a, *b, static_cast<float>(alpha));
+  const auto x = a ? a : b;
+  if (!x || blueprint.sizes(*x) != sizes) return false;
+  for (const std::size_t channel : ordered_candidates(blueprint, *x)) {
+    auto addend = channels_at(blueprint, operation, a ? 1 : 0, channel, sizes);
+    if (!addend) continue;
+    if (a) {
+      if (alpha != 1) addend = times(*addend, filled(sizes[channel], alpha), blueprint.conditions());
+      add_channels(blueprint, result, *x, channel, *addend);
+    } else {  // addend + alpha * x
+      affine(blueprint, result, *x, channel, filled(sizes[channel], alpha), *addend);
+    }
+    return true;
+  }
+  return false;
+}
+
+bool add_product(Blueprint& blueprint, const Operation& operation) {
+  const ValueId result = operation.results[0];
+  const auto& sizes = blueprint.sizes(result);
+  const bool first = sample_at(blueprint.trace(), operation, 1).has_value();
+  const auto x = sample_at(blueprint.trace(), operation, first ? 1 : 2);
+  if (!x || blueprint.sizes(*x) != sizes) return false;
+  for (const std::size_t channel : ordered_candidates(blueprint, *x)) {
+    const auto addend = channels_at(blueprint, operation, 0, channel, sizes);
+    const auto factor = channels_at(blueprint, operation, first ? 2 : 1, channel, sizes);
+    if (!addend || !factor) continue;
+    const torch::IValue& value = other_at(operation, 3);
+    const double scale = value.isScalar() ? value.toScalar().toDouble() : 1;
+    const Channels all = times(*factor, filled(sizes[channel], scale), blueprint.conditions());
+    const auto take_in = [&](Draft& draft) {
+      return multiply_in(draft, all, blueprint.conditions()) && add_in(draft, *addend, blueprint.conditions());
+    };
+    if (!blueprint.extend(*x, result, channel, take_in)) affine(blueprint, result, *x, channel, all, *addend);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace onestep::engine

@@ -1,0 +1,208 @@
+#include "arguments.hpp"
+#include "gather.hpp"
+#include "operators.hpp"
+#include "places.hpp"
+
+namespace onestep::engine {
+namespace {
+
+using torch::Tensor;
+
+/// The image that a convolution reads.
+struct Image {
+  Rows rows;
+  std::shared_ptr<const Lens> lens;  // through which the rows are seen, if any
+  float scale = 1;
+  Extents extents;
+};
+
+Image image_of(Blueprint& blueprint, ValueId value) {
+  Image image;
+  image.extents = extents_of(blueprint.sizes(value));
+  const Lowered& lowered = blueprint.lowered(value);
+  if (lowered.lens) {
+    image.lens = lowered.lens;
+    image.rows = lowered.lens->rows;
+    image.scale = lowered.scale;
+  } else if (blueprint.is_rows(value, 1)) {
+    image.rows = *as_rows(lowered.view, 1);
+    image.scale = lowered.scale;
+  } else {
+    image.rows = blueprint.rows_of(value, 1);
+  }
+  return image;
+}
+
+/// A gather from the image as one from its rows.
+Gather from_rows(const Image& image, Gather gather) {
+  return image.lens ? seen_through(image.lens->gather, std::move(gather)) : gather;
+}
+
+/// The result is what `gather` makes of x; nothing is copied yet.
+void look_through(Blueprint& blueprint, ValueId result, ValueId x, Gather gather, std::string what) {
+  const Image image = image_of(blueprint, x);
+  Lowered& lowered = blueprint.lowered(result) = Lowered{};
+  lowered.scale = image.scale;
+  lowered.lens = std::make_shared<const Lens>(Lens{image.rows, from_rows(image, std::move(gather)), std::move(what)});
+}
+
+void convolve_depthwise(Blueprint& blueprint, ValueId result, const View& output, const Image& image, Gather gather,
+                        const Tensor& weight, const Tensor& bias, const std::string& size) {
+  const std::int64_t channels = blueprint.sizes(result)[1];
+  const Rows rows = *as_rows(output, 1);
+  const Tensor by_tap = (weight.reshape({channels, gather.taps}).t() * image.scale).contiguous();
+  const float* numbers = by_tap.const_data_ptr<float>();
+  blueprint.define(
+      result, output,
+      depthwise_step(
+          {image.rows, rows, std::move(gather), {numbers, numbers + by_tap.numel()}, "depthwise convolution " + size}));
+  if (!bias.defined()) return;
+  AffineDraft draft;
+  draft.affine.input = draft.affine.output = rows;
+  draft.multiplier = filled(channels, 1);
+  draft.addend = {bias};
+  blueprint.define(result, output, std::move(draft));
+}
+
+}  // namespace
+
+bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed, std::size_t groups_at) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  const auto weight = weight_at(blueprint.trace(), operation, 1), bias = weight_at(blueprint.trace(), operation, 2);
+  const ValueId result = operation.results[0];
+  if (!x || !weight || !weight->defined() || !bias) return false;
+  const std::size_t dimensions = blueprint.sizes(*x).size() - 2;
+  const Window window{extents_of(weight->sizes().vec()), integers_at(operation, 3, dimensions),
+                      integers_at(operation, 4, dimensions), integers_at(operation, 5, dimensions), transposed};
+  for (const Extents* part : {&window.kernel, &window.stride, &window.padding, &window.dilation}) {
+    if (part->size() != dimensions) return false;
+  }
+  const std::int64_t channels = blueprint.sizes(*x)[1], columns = blueprint.sizes(result)[1];
+  const std::int64_t groups = other_at(operation, groups_at).toInt();
+  const bool depthwise = groups > 1 && groups == channels && columns == channels;
+  if (groups != 1 && !depthwise) return false;
+
+  const Image image = image_of(blueprint, *x);
+  const Extents out = extents_of(blueprint.sizes(result));
+  const View output = blueprint.new_value(result, 1);
+  Gather gather = from_rows(image, window_gather(image.extents, out, window));
+  std::string size;
+  for (const std::int64_t extent : window.kernel) {
+    if (!size.empty()) size += 'x';
+    size += std::to_string(extent);
+  }
+  if (depthwise) {
+    convolve_depthwise(blueprint, result, output, image, std::move(gather), *weight, *bias, size);
+    return true;
+  }
+
+  Tensor filters = transposed ? weight->transpose(0, 1) : *weight;
+  if (image.scale != 1) filters = filters * image.scale;
+  ConvolutionDraft draft;
+  draft.convolution.input = image.rows;
+  draft.convolution.output = *as_rows(output, 1);
+  draft.filters = filters.reshape({columns, channels, gather.taps});
+  draft.convolution.what = (transposed ? "transposed convolution " : "convolution ") + size;
+  if (bias->defined()) draft.addend = Channels{*bias};
+  const Extents ones(dimensions, 1);
+  const bool same = window.stride == ones && out == image.extents && !transposed;
+  const bool pointwise = same && gather.taps == 1 && !image.lens;
+  if (!pointwise) draft.convolution.gather = std::move(gather);
+  if (same && window.kernel == Extents{3, 3} && window.dilation == ones) draft.image = WholeImage{out[0], out[1]};
+  blueprint.define(result, output, std::move(draft));
+  return true;
+}
+
+bool normalize(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  const auto weight = weight_at(blueprint.trace(), operation, 2), bias = weight_at(blueprint.trace(), operation, 3);
+  if (!x || !weight || !bias || blueprint.sizes(*x).size() < 3) return false;
+  const ValueId result = operation.results[0];
+  const std::int64_t channels = blueprint.sizes(*x)[1];
+  NormalizationDraft draft;
+  draft.normalization.input = blueprint.rows_of(*x, 1);
+  const View output = blueprint.new_value(result, 1);
+  draft.normalization.output = *as_rows(output, 1);
+  draft.normalization.groups = other_at(operation, 1).toInt();
+  draft.normalization.epsilon = other_at(operation, 4).toDouble();
+  draft.multiplier = weight->defined() ? Channels{*weight} : filled(channels, 1);
+  draft.addend = bias->defined() ? Channels{*bias} : filled(channels, 0);
+  blueprint.define(result, output, std::move(draft));
+  return true;
+}
+
+bool upsample(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  if (!x) return false;
+  const ValueId result = operation.results[0];
+  const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
+  for (std::size_t d = 0; d < to.size(); ++d) {
+    if (to[d] % from[d] != 0) return false;
+  }
+  look_through(blueprint, result, *x, upsampling_gather(from, to), "nearest-neighbour upsampling");
+  return true;
+}
+
+bool pad(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  std::size_t value_at = 2;
+  if (operation.name == "aten::pad") {
+    if (!other_at(operation, 2).isString() || other_at(operation, 2).toStringRef() != "constant") return false;
+    value_at = 3;
+  }
+  const torch::IValue& value = other_at(operation, value_at);
+  if (!x || blueprint.sizes(*x).size() < 3 || (value.isScalar() && value.toScalar().toDouble() != 0)) return false;
+  const ValueId result = operation.results[0];
+  const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
+  const auto by = other_at(operation, 1).toIntVector();  // before and after the last dimension, the last but one, ...
+  if (by.size() > 2 * from.size()) return false;
+  Extents before(from.size(), 0);
+  for (std::size_t i = 0; 2 * i < by.size(); ++i) before[from.size() - 1 - i] = by[2 * i];
+  look_through(blueprint, result, *x, padding_gather(from, to, before), "padding");
+  return true;
+}
+
+bool pool(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  if (!x) return false;
+  const std::size_t dimensions = blueprint.sizes(*x).size() - 2;
+  const Extents none(dimensions, 0), ones(dimensions, 1);
+  const Extents kernel = integers_at(operation, 1, dimensions);
+  Extents stride = integers_at(operation, 2, dimensions);
+  if (stride.empty()) stride = kernel;
+  const bool rounds_up = other_at(operation, 4).toBool(), divides = !other_at(operation, 6).isNone();
+  if (kernel.size() != dimensions || integers_at(operation, 3, dimensions) != none || rounds_up || divides)
+    return false;
+  const ValueId result = operation.results[0];
+  const Image image = image_of(blueprint, *x);
+  const View output = blueprint.new_value(result, 1);
+  const Window window{kernel, stride, none, ones};
+  Gather gather = from_rows(image, window_gather(image.extents, extents_of(blueprint.sizes(result)), window));
+  std::vector<float> weights(static_cast<std::size_t>(gather.taps * blueprint.sizes(result)[1]),
+                             image.scale / static_cast<float>(gather.taps));
+  blueprint.define(
+      result, output,
+      depthwise_step({image.rows, *as_rows(output, 1), std::move(gather), std::move(weights), "average pooling"}));
+  return true;
+}
+
+bool shuffle(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  if (!x || blueprint.sizes(*x).size() != 4) return false;
+  const ValueId result = operation.results[0];
+  const std::int64_t r = other_at(operation, 1).toInt();
+  // The larger picture as [1, C, H, r, W, r], the smaller as [1, C, r, r, H, W].
+  const bool folds = operation.name == "aten::pixel_unshuffle";
+  const View from = blueprint.place(*x);
+  const View to = blueprint.new_value(result, 1);
+  const View &large = folds ? from : to, &small = folds ? to : from;
+  const auto& s = small.strides;
+  const std::int64_t c = large.sizes[1], h = small.sizes[2], w = small.sizes[3];
+  const View small_parts{small.buffer, small.offset, {c, r, r, h, w}, {s[1] * r * r, s[1] * r, s[1], s[2], s[3]}};
+  const auto& l = large.strides;
+  const View large_parts{large.buffer, large.offset, {c, r, r, h, w}, {l[1], l[2], l[3], l[2] * r, l[3] * r}};
+  blueprint.define(result, to, copy_step({folds ? large_parts : small_parts, folds ? small_parts : large_parts}));
+  return true;
+}
+
+}  // namespace onestep::engine

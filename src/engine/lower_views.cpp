@@ -1,0 +1,85 @@
+#include <set>
+
+#include "arguments.hpp"
+#include "operators.hpp"
+#include "places.hpp"
+
+namespace onestep::engine {
+namespace {
+
+using torch::Tensor;
+
+bool try_view(Blueprint& blueprint, const Operation& operation, ValueId x) {
+  const Lowered& from = blueprint.lowered(x);
+  const auto sketch = torch::TensorOptions(torch::kMeta).dtype(torch::kFloat32);
+  const Tensor source = torch::empty_strided(from.view.sizes, from.view.strides, sketch);
+  std::vector<Tensor> results;
+  try {
+    results = call(operation, [&](ValueId) { return source; });
+  } catch (const c10::Error&) {
+    return false;
+  }
+  for (const Tensor& result : results) {
+    if (!result.is_alias_of(source)) return false;
+  }
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    Lowered lowered;
+    lowered.view = {from.view.buffer, from.view.offset + results[i].storage_offset(), results[i].sizes().vec(),
+                    results[i].strides().vec()};
+    lowered.scale = from.scale;
+    blueprint.lowered(operation.results[i]) = lowered;
+  }
+  if (results.size() == 1) blueprint.keep_producer(x, operation.results[0]);
+  return true;
+}
+
+}  // namespace
+
+bool concatenate(Blueprint& blueprint, const Operation& operation) {
+  if (!is_channel_concatenation(blueprint.trace(), operation)) return false;
+  const ValueId result = operation.results[0];
+  std::int64_t first = 0;
+  for (const ValueId part : std::get<std::vector<ValueId>>(operation.arguments[0])) {
+    const View there = blueprint.place_of_part(result, first, part);
+    first += there.sizes[1];
+    const auto lies_there = [&](const View& view) {
+      const auto rows = as_rows(view, 1);
+      return rows && same_place(*rows, *as_rows(there, 1));
+    };
+    Lowered& lowered = blueprint.lowered(part);
+    if (lowered.lens || lowered.scale != 1 || !lies_there(lowered.view)) {
+      const View from = blueprint.place(part);  // which may be made in its place now
+      if (!lies_there(from)) blueprint.push(copy_step({from, there}));
+    }
+    lowered.producer.reset();
+  }
+  blueprint.lowered(result) = Lowered{blueprint.place_of_part(result, 0, result)};
+  return true;
+}
+
+bool pass_on(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  if (!x) return false;
+  const ValueId result = operation.results[0];
+  blueprint.lowered(result) = blueprint.lowered(*x);
+  blueprint.keep_producer(*x, result);
+  return true;
+}
+
+bool view(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  static const std::set<std::string> reshapes{"aten::reshape", "aten::flatten", "aten::view", "aten::unflatten"};
+  if (!x || (!operation.is_view && !reshapes.contains(operation.name))) return false;
+  for (std::size_t i = 1; i < operation.arguments.size(); ++i) {
+    if (tensor_at(operation, i)) return false;
+  }
+  Lowered& lowered = blueprint.lowered(*x);
+  if (lowered.lens) blueprint.place(*x);
+  if (try_view(blueprint, operation, *x)) return true;
+  // Not to be had without a copy: into C order, of which every view can be had.
+  const View before = blueprint.place(*x);
+  lowered.view = blueprint.copied(before, before.sizes.size() - 1);
+  return try_view(blueprint, operation, *x);
+}
+
+}  // namespace onestep::engine

@@ -1,0 +1,119 @@
+#include "lowering.hpp"
+
+#include "arguments.hpp"
+#include "attention_pattern.hpp"
+#include "operators.hpp"
+#include "places.hpp"
+#include "torch_call.hpp"
+
+namespace onestep::engine {
+namespace {
+
+/// The operators that steps can do; nothing else is done by this name.
+const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& known_operators() {
+  const auto convolution = [](Blueprint& blueprint, const Operation& operation) {
+    return convolve(blueprint, operation, other_at(operation, 6).toBool(), 8);
+  };
+  const auto forward_convolution = [](Blueprint& blueprint, const Operation& operation) {
+    return convolve(blueprint, operation, false, 6);
+  };
+  const auto product_of = [](const MatrixArguments& at) {
+    return [at](Blueprint& blueprint, const Operation& operation) { return multiply_matrix(blueprint, operation, at); };
+  };
+  const auto sum_with = [](double sign) {
+    return [sign](Blueprint& blueprint, const Operation& operation) { return add(blueprint, operation, sign); };
+  };
+  static const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>> known{
+      {"aten::_convolution", convolution},
+      {"aten::convolution", convolution},
+      {"aten::conv1d", forward_convolution},
+      {"aten::conv2d", forward_convolution},
+      {"aten::conv3d", forward_convolution},
+      {"aten::linear", product_of({0, 1, 2, true})},
+      {"aten::addmm", product_of({1, 2, 0, false})},
+      {"aten::matmul", product_of({0, 1, std::nullopt, false})},
+      {"aten::group_norm", normalize},
+      {"aten::silu", activate},
+      {"aten::mul", multiply},
+      {"aten::div", divide},
+      {"aten::add", sum_with(1)},
+      {"aten::sub", sum_with(-1)},
+      {"aten::addcmul", add_product},
+      {"aten::cat", concatenate},
+      {"aten::upsample_nearest1d", upsample},
+      {"aten::upsample_nearest2d", upsample},
+      {"aten::upsample_nearest3d", upsample},
+      {"aten::constant_pad_nd", pad},
+      {"aten::pad", pad},
+      {"aten::avg_pool2d", pool},
+      {"aten::avg_pool3d", pool},
+      {"aten::pixel_shuffle", shuffle},
+      {"aten::pixel_unshuffle", shuffle},
+      {"aten::contiguous", pass_on},
+      {"aten::clone", pass_on},
+  };
+  return known;
+}
+
+bool lower_known(Blueprint& blueprint, const Operation& operation) {
+  if (blueprint.sizes(operation.results[0]).empty()) return false;  // a single number has no channels
+  const auto known = known_operators().find(operation.name);
+  return known != known_operators().end() ? known->second(blueprint, operation) : view(blueprint, operation);
+}
+
+void call_torch(Blueprint& blueprint, const Operation& operation) {
+  std::vector<TorchTensor> inputs, results;
+  for (const ValueId value : tensors_of(operation)) {
+    const Value& given = blueprint.trace().values[value];
+    if (given.source == Source::sample) {
+      inputs.push_back({value, {}, blueprint.place(value)});
+    } else if (given.source == Source::constant) {
+      inputs.push_back({value, given.constant});
+    } else {
+      if (given.type != torch::kFloat32) throw NotCompiled(operation.name + " takes " + c10::toString(given.type));
+      const View view{0, blueprint.conditions().keep(value, product(given.sizes)), given.sizes,
+                      torch::empty(given.sizes, torch::kMeta).strides().vec()};
+      inputs.push_back({value, {}, view, true});
+    }
+  }
+  for (const ValueId result : operation.results) {
+    const View view = blueprint.new_value(result);
+    blueprint.lowered(result) = Lowered{view};
+    results.push_back({result, {}, view});
+  }
+  blueprint.push(torch_call_step(operation, std::move(inputs), std::move(results)));
+}
+
+}  // namespace
+
+Program lower(const Trace& trace) {
+  const auto& values = trace.values;
+  if (values[trace.result].source != Source::sample) throw NotCompiled("its result does not depend on x");
+  std::set<std::size_t> absorbed;
+  const auto attention = find_attention(trace, absorbed);
+  Blueprint blueprint(trace);
+
+  const ValueId x = trace.inputs[0];
+  const View input = blueprint.new_value(x);
+  blueprint.define(x, input, input_step(input));
+
+  for (std::size_t i = 0; i < trace.operations.size(); ++i) {
+    const Operation& operation = trace.operations[i];
+    if (values[operation.results[0]].source != Source::sample || absorbed.contains(i)) continue;
+    for (const ValueId result : operation.results) {
+      if (values[result].type != torch::kFloat32) {
+        throw NotCompiled(operation.name + " gives " + c10::toString(values[result].type) + ", not float32");
+      }
+    }
+    if (const auto found = attention.find(i); found != attention.end()) {
+      attend(blueprint, found->second);
+    } else if (!lower_known(blueprint, operation)) {
+      call_torch(blueprint, operation);
+    }
+  }
+  if (values[trace.result].sizes != values[x].sizes) throw NotCompiled("its result has not x's shape");
+  blueprint.push(output_step(blueprint.place(trace.result)));
+  return blueprint.finish();
+}
+
+}  // namespace onestep::engine

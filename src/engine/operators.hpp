@@ -1,0 +1,44 @@
+#pragma once
+
+#include "attention_pattern.hpp"
+#include "blueprint.hpp"
+
+namespace onestep::engine {
+
+// Operators that steps can do, a function each. It gives the operation's results their places and adds the steps that
+// compute them, or makes them part of steps before, and returns true; or it returns false: libtorch is to do it.
+
+/// Convolutions, `transposed` or not; the number of groups is argument `groups_at`.
+bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed, std::size_t groups_at);
+bool normalize(Blueprint& blueprint, const Operation& operation);
+bool upsample(Blueprint& blueprint, const Operation& operation);
+bool pad(Blueprint& blueprint, const Operation& operation);
+bool pool(Blueprint& blueprint, const Operation& operation);
+bool shuffle(Blueprint& blueprint, const Operation& operation);
+
+/// Where a product of x with a matrix has its arguments.
+struct MatrixArguments {
+  std::size_t x = 0, weight = 1;
+  std::optional<std::size_t> bias = {};
+  bool by_column = false;  ///< x W^T + b, the weights as [columns, depth]; or x W, as [depth, columns].
+};
+bool multiply_matrix(Blueprint& blueprint, const Operation& operation, const MatrixArguments& at);
+
+bool activate(Blueprint& blueprint, const Operation& operation);
+bool multiply(Blueprint& blueprint, const Operation& operation);
+bool divide(Blueprint& blueprint, const Operation& operation);
+/// a + sign * alpha * b.
+bool add(Blueprint& blueprint, const Operation& operation, double sign);
+/// input + value * first * second, where the value is x's and the others are the channels'.
+bool add_product(Blueprint& blueprint, const Operation& operation);
+
+bool concatenate(Blueprint& blueprint, const Operation& operation);
+/// The value itself, under another name.
+bool pass_on(Blueprint& blueprint, const Operation& operation);
+/// Operations that look at the same numbers in another way, libtorch says how.
+bool view(Blueprint& blueprint, const Operation& operation);
+
+/// All the operations of a pattern at once.
+void attend(Blueprint& blueprint, const AttentionPattern& pattern);
+
+}  // namespace onestep::engine

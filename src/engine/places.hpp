@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+
+#include "program.hpp"
+
+namespace onestep::engine {
+
+std::int64_t product(const std::vector<std::int64_t>& sizes);
+
+/// The dimension of channels where nothing else says so.
+std::size_t usual_channel(std::size_t rank);
+
+/// Rows as a view of these sizes, dimension `channel` being the channels.
+View laid_out(const Rows& rows, std::vector<std::int64_t> sizes, std::size_t channel);
+
+/// Rows of a view whose channels are dimension `channel`, if its other dimensions are evenly spaced.
+std::optional<Rows> as_rows(const View& view, std::size_t channel);
+
+bool same_place(const Rows& a, const Rows& b);
+
+}  // namespace onestep::engine

@@ -1,0 +1,398 @@
+#include "steps.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "places.hpp"
+#include "scratch.hpp"
+
+namespace onestep::engine {
+namespace {
+
+using kernels::Activation;
+
+/// Rows that are worth a worker's attention at a time.
+constexpr std::int64_t some_rows = 128;
+
+class GroupNormalizationStep : public Step {
+ public:
+  explicit GroupNormalizationStep(GroupNormalization normalization) : n_(std::move(normalization)) {}
+
+  std::vector<std::size_t> reads() const override { return {n_.input.buffer}; }
+  std::vector<std::size_t> writes() const override { return {n_.output.buffer}; }
+  std::string describe() const override {
+    return n_.activation == Activation::silu ? "group normalization + scale, shift + SiLU"
+                                             : "group normalization + scale, shift";
+  }
+  std::int64_t scratch_bytes() const override { return 2 * Scratch::bytes<float>(channels() + kernels::overread); }
+  /// Moments of every part of every sample.
+  std::int64_t shared_doubles() const override { return parts() * 2 * channels(); }
+
+  void run(const Run& run) const override {
+    const std::int64_t rows = n_.input.count, sample_doubles = shared_doubles();
+    run.team->share(run.samples * parts(), [&](std::int64_t item, std::byte*) {
+      const std::int64_t sample = item / parts(), part = item % parts();
+      const std::int64_t first = part * rows / parts(), last = (part + 1) * rows / parts();
+      double* sums = run.shared + sample * sample_doubles + part * 2 * channels();
+      std::fill(sums, sums + 2 * channels(), 0.0);
+      const float* x = run.at(n_.input, sample);
+      // Relative to the first row, so that a mean far from zero does not drown the variance.
+      kernels::moments(x + first * n_.input.stride, last - first, n_.input.stride, channels(), x, sums,
+                       sums + channels());
+    });
+    run.team->share(run.samples * parts(), [&](std::int64_t item, std::byte* memory) {
+      const std::int64_t sample = item / parts(), part = item % parts();
+      const std::int64_t first = part * rows / parts(), last = (part + 1) * rows / parts();
+      Scratch scratch(memory);
+      float* multiplier = scratch.take<float>(channels() + kernels::overread);
+      float* addend = scratch.take<float>(channels() + kernels::overread);
+      const float* x = run.at(n_.input, sample);
+      coefficients(run, sample, x, run.shared + sample * sample_doubles, multiplier, addend);
+      kernels::affine(last - first, channels(), x + first * n_.input.stride, n_.input.stride, multiplier, addend,
+                      nullptr, 0, 0, n_.activation, run.at(n_.output, sample) + first * n_.output.stride,
+                      n_.output.stride);
+    });
+  }
+
+ private:
+  std::int64_t channels() const { return n_.input.channels; }
+  std::int64_t parts() const { return divide_up(n_.input.count, some_rows); }
+
+  /// The normalization as a multiplier and an addend of each channel.
+  void coefficients(const Run& run, std::int64_t sample, const float* shift, const double* moments, float* multiplier,
+                    float* addend) const {
+    const float* scale = run.at(n_.multiplier, sample);
+    const float* offset = run.at(n_.addend, sample);
+    const std::int64_t group = channels() / n_.groups;
+    const auto rows = static_cast<double>(n_.input.count);
+    for (std::int64_t first = 0; first < channels(); first += group) {
+      double mean = 0;
+      for (std::int64_t c = first; c < first + group; ++c) mean += shift[c] + sum(moments, c) / rows;
+      mean /= static_cast<double>(group);
+      double variance = 0;
+      for (std::int64_t c = first; c < first + group; ++c) {
+        const double own = sum(moments, c) / rows, from_mean = shift[c] + own - mean;
+        variance += sum(moments, channels() + c) / rows - own * own + from_mean * from_mean;
+      }
+      variance = std::max(variance / static_cast<double>(group), 0.0);
+      const double inverse = 1 / std::sqrt(variance + n_.epsilon);
+      for (std::int64_t c = first; c < first + group; ++c) {
+        multiplier[c] = static_cast<float>(inverse * scale[c]);
+        addend[c] = static_cast<float>(offset[c] - mean * inverse * scale[c]);
+      }
+    }
+  }
+
+  double sum(const double* moments, std::int64_t which) const {
+    double total = 0;
+    for (std::int64_t part = 0; part < parts(); ++part) total += moments[part * 2 * channels() + which];
+    return total;
+  }
+
+  GroupNormalization n_;
+};
+
+/// Calls work(sample, first row, last row) for parts of all rows of all samples.
+void share_rows(const Run& run, std::int64_t rows,
+                const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& work) {
+  const std::int64_t parts = divide_up(rows, some_rows);
+  run.team->share(run.samples * parts, [&](std::int64_t item, std::byte*) {
+    const std::int64_t part = item % parts;
+    work(item / parts, part * rows / parts, (part + 1) * rows / parts);
+  });
+}
+
+class AffineStep : public Step {
+ public:
+  explicit AffineStep(Affine affine) : a_(std::move(affine)) {}
+
+  std::vector<std::size_t> reads() const override {
+    std::vector<std::size_t> buffers{a_.input.buffer};
+    if (a_.residual) buffers.push_back(a_.residual->buffer);
+    return buffers;
+  }
+  std::vector<std::size_t> writes() const override { return {a_.output.buffer}; }
+  std::string describe() const override {
+    std::string text = a_.residual ? "addition" : "scale, shift";
+    if (a_.activation == Activation::silu) text += " + SiLU";
+    return text;
+  }
+
+  void run(const Run& run) const override {
+    share_rows(run, a_.input.count, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
+      const float* residual = a_.residual ? run.at(*a_.residual, sample) + first * a_.residual->stride : nullptr;
+      kernels::affine(last - first, a_.input.channels, run.at(a_.input, sample) + first * a_.input.stride,
+                      a_.input.stride, run.at(a_.multiplier, sample), run.at(a_.addend, sample), residual,
+                      a_.residual ? a_.residual->stride : 0, a_.residual_scale, a_.activation,
+                      run.at(a_.output, sample) + first * a_.output.stride, a_.output.stride);
+    });
+  }
+
+ private:
+  Affine a_;
+};
+
+class ProductStep : public Step {
+ public:
+  explicit ProductStep(Product product) : p_(std::move(product)) {}
+
+  std::vector<std::size_t> reads() const override { return {p_.a.buffer, p_.b.buffer}; }
+  std::vector<std::size_t> writes() const override { return {p_.output.buffer}; }
+  std::string describe() const override { return "product"; }
+
+  void run(const Run& run) const override {
+    share_rows(run, p_.output.count, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
+      kernels::product(last - first, p_.output.channels, run.at(p_.a, sample) + first * p_.a.stride, p_.a.stride,
+                       run.at(p_.b, sample) + first * p_.b.stride, p_.b.stride,
+                       run.at(p_.output, sample) + first * p_.output.stride, p_.output.stride);
+    });
+  }
+
+ private:
+  Product p_;
+};
+
+class DepthwiseStep : public Step {
+ public:
+  explicit DepthwiseStep(Depthwise depthwise) : d_(std::move(depthwise)) {
+    if (!d_.weights.empty()) d_.weights.resize(d_.weights.size() + kernels::overread);
+  }
+
+  std::vector<std::size_t> reads() const override { return {d_.input.buffer}; }
+  std::vector<std::size_t> writes() const override { return {d_.output.buffer}; }
+  std::string describe() const override { return d_.what; }
+  std::int64_t scratch_bytes() const override { return Scratch::bytes<float*>(d_.gather.taps); }
+
+  void run(const Run& run) const override {
+    const std::int64_t pixels = d_.gather.pixels, taps = d_.gather.taps, parts = divide_up(pixels, some_rows);
+    run.team->share(run.samples * parts, [&](std::int64_t item, std::byte* memory) {
+      const std::int64_t sample = item / parts, part = item % parts;
+      const float** x = Scratch(memory).take<const float*>(taps);
+      const float* input = run.at(d_.input, sample);
+      float* output = run.at(d_.output, sample);
+      for (std::int64_t p = part * pixels / parts; p < (part + 1) * pixels / parts; ++p) {
+        for (std::int64_t t = 0; t < taps; ++t) {
+          const std::int64_t row = d_.gather.index[p * taps + t];
+          x[t] = row < 0 ? nullptr : input + row * d_.input.stride;
+        }
+        float* y = output + p * d_.output.stride;
+        if (!d_.weights.empty()) {
+          kernels::depthwise(x, taps, d_.input.channels, d_.weights.data(), y);
+        } else if (x[0]) {
+          std::memcpy(y, x[0], static_cast<std::size_t>(d_.input.channels) * sizeof(float));
+        } else {
+          std::fill(y, y + d_.input.channels, 0.0f);
+        }
+      }
+    });
+  }
+
+ private:
+  Depthwise d_;
+};
+
+class AttentionStep : public Step {
+ public:
+  explicit AttentionStep(Attention attention) : a_(std::move(attention)) {}
+
+  std::vector<std::size_t> reads() const override { return {a_.q.buffer, a_.k.buffer, a_.v.buffer}; }
+  std::vector<std::size_t> writes() const override { return {a_.output.buffer}; }
+  std::string describe() const override { return "attention"; }
+  std::int64_t scratch_bytes() const override {
+    return Scratch::bytes<float>(kernels::packed_size(depth(), others())) +
+           Scratch::bytes<float>(kernels::packed_size(others(), columns())) + Scratch::bytes<float>(block * row()) +
+           3 * Scratch::bytes<float*>(block);
+  }
+
+  void run(const Run& run) const override {
+    const std::int64_t heads = run.samples * a_.q.sizes[0], blocks = divide_up(tokens(), block);
+    // Keys and values are packed anew for each part of a head.
+    const std::int64_t parts = std::clamp<std::int64_t>(divide_up(run.team->workers(), heads), 1, blocks);
+    run.team->share(heads * parts, [&](std::int64_t item, std::byte* memory) {
+      const std::int64_t part = item % parts, sample = item / parts / a_.q.sizes[0],
+                         head = item / parts % a_.q.sizes[0];
+      compute(run, sample, head, part * blocks / parts, (part + 1) * blocks / parts, memory);
+    });
+  }
+
+ private:
+  static constexpr std::int64_t block = 48;  // tokens at a time
+  std::int64_t tokens() const { return a_.q.sizes[1]; }
+  std::int64_t others() const { return a_.k.sizes[1]; }
+  std::int64_t depth() const { return a_.q.sizes[2]; }
+  std::int64_t columns() const { return a_.v.sizes[2]; }
+  std::int64_t row() const { return others() + kernels::overread; }
+
+  static std::int64_t panels(std::int64_t columns) { return divide_up(columns, kernels::panel_width()); }
+
+  void compute(const Run& run, std::int64_t sample, std::int64_t head, std::int64_t first_block,
+               std::int64_t last_block, std::byte* memory) const {
+    Scratch scratch(memory);
+    float* keys = scratch.take<float>(kernels::packed_size(depth(), others()));
+    float* values = scratch.take<float>(kernels::packed_size(others(), columns()));
+    float* weights = scratch.take<float>(block * row());
+    const float** a = scratch.take<const float*>(block);
+    float** to_weights = scratch.take<float*>(block);
+    float** outputs = scratch.take<float*>(block);
+    const auto of_head = [&](const View& view) { return run.at(view, sample) + head * view.strides[0]; };
+    kernels::pack(of_head(a_.k), depth(), others(), 1, a_.k.strides[1], keys);
+    kernels::pack(of_head(a_.v), others(), columns(), a_.v.strides[1], 1, values);
+    for (std::int64_t b = first_block; b < last_block; ++b) {
+      const std::int64_t first = b * block, count = std::min(block, tokens() - first);
+      for (std::int64_t i = 0; i < count; ++i) {
+        a[i] = of_head(a_.q) + (first + i) * a_.q.strides[1];
+        to_weights[i] = weights + i * row();
+        outputs[i] = of_head(a_.output) + (first + i) * a_.output.strides[1];
+      }
+      kernels::multiply(count, 1, depth(), a, keys, others(), 0, panels(others()), to_weights);
+      for (std::int64_t i = 0; i < count; ++i) {
+        kernels::softmax(to_weights[i], others(), a_.scale);
+        a[i] = to_weights[i];
+      }
+      kernels::multiply(count, 1, others(), a, values, columns(), 0, panels(columns()), outputs);
+    }
+  }
+
+  Attention a_;
+};
+
+/// Walks through a view's numbers in the order of their indices.
+class Walk {
+ public:
+  explicit Walk(const View& view) : view_(view), index_(view.sizes.size()) {}
+
+  std::int64_t place() const { return place_; }
+
+  void next() {
+    for (std::size_t i = index_.size(); i-- > 0;) {
+      place_ += view_.strides[i];
+      if (++index_[i] < view_.sizes[i]) return;
+      place_ -= view_.strides[i] * view_.sizes[i];
+      index_[i] = 0;
+    }
+  }
+
+ private:
+  const View& view_;
+  std::vector<std::int64_t> index_;
+  std::int64_t place_ = 0;
+};
+
+class CopyStep : public Step {
+ public:
+  explicit CopyStep(Copy copy) : c_(std::move(copy)) {}
+
+  std::vector<std::size_t> reads() const override { return {c_.from.buffer}; }
+  std::vector<std::size_t> writes() const override { return {c_.to.buffer}; }
+  std::string describe() const override { return "copy"; }
+
+  void run(const Run& run) const override {
+    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
+      const float* from = run.at(c_.from, sample);
+      float* to = run.at(c_.to, sample);
+      Walk source(c_.from), target(c_.to);
+      for (std::int64_t i = product(c_.from.sizes); i > 0; --i, source.next(), target.next()) {
+        to[target.place()] = c_.scale * from[source.place()];
+      }
+    });
+  }
+
+ private:
+  Copy c_;
+};
+
+class InputStep : public Step {
+ public:
+  explicit InputStep(View to) : to_(std::move(to)) {}
+
+  std::vector<std::size_t> reads() const override { return {}; }
+  std::vector<std::size_t> writes() const override { return {to_.buffer}; }
+  std::string describe() const override { return "input"; }
+
+  void run(const Run& run) const override {
+    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
+      const float* from = run.input + sample * run.sample_size;
+      float* to = run.at(to_, sample);
+      Walk target(to_);
+      for (std::int64_t i = 0; i < run.sample_size; ++i, target.next()) to[target.place()] = from[i];
+    });
+  }
+
+ private:
+  View to_;
+};
+
+class OutputStep : public Step {
+ public:
+  explicit OutputStep(View from) : from_(std::move(from)) {}
+
+  std::vector<std::size_t> reads() const override { return {from_.buffer}; }
+  std::vector<std::size_t> writes() const override { return {}; }
+  std::string describe() const override { return "output"; }
+
+  void run(const Run& run) const override {
+    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
+      const float* from = run.at(from_, sample);
+      float* to = run.output + sample * run.sample_size;
+      Walk source(from_);
+      for (std::int64_t i = 0; i < run.sample_size; ++i, source.next()) to[i] = from[source.place()];
+    });
+  }
+
+ private:
+  View from_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> group_normalization_step(GroupNormalization normalization) {
+  return std::make_unique<GroupNormalizationStep>(std::move(normalization));
+}
+std::unique_ptr<Step> affine_step(Affine affine) { return std::make_unique<AffineStep>(std::move(affine)); }
+std::unique_ptr<Step> product_step(Product product) { return std::make_unique<ProductStep>(std::move(product)); }
+std::unique_ptr<Step> depthwise_step(Depthwise depthwise) {
+  return std::make_unique<DepthwiseStep>(std::move(depthwise));
+}
+std::unique_ptr<Step> attention_step(Attention attention) {
+  return std::make_unique<AttentionStep>(std::move(attention));
+}
+std::unique_ptr<Step> copy_step(Copy copy) { return std::make_unique<CopyStep>(std::move(copy)); }
+std::unique_ptr<Step> input_step(View to) { return std::make_unique<InputStep>(std::move(to)); }
+std::unique_ptr<Step> output_step(View from) { return std::make_unique<OutputStep>(std::move(from)); }
+
+std::int64_t plan_memory(const std::vector<std::unique_ptr<Step>>& steps, std::vector<Buffer>& buffers) {
+  std::vector<std::size_t> first(buffers.size(), steps.size()), last(buffers.size(), 0);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    std::vector<std::size_t> touched = steps[i]->reads();
+    for (const std::size_t buffer : steps[i]->writes()) touched.push_back(buffer);
+    for (const std::size_t buffer : touched) {
+      first[buffer] = std::min(first[buffer], i);
+      last[buffer] = std::max(last[buffer], i);
+    }
+  }
+  // The largest first, each at the lowest place that is free for as long as it is needed.
+  std::vector<std::size_t> order;
+  for (std::size_t b = 0; b < buffers.size(); ++b) {
+    if (first[b] <= last[b] && first[b] < steps.size()) order.push_back(b);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return buffers[a].size > buffers[b].size; });
+  std::vector<std::size_t> placed;  // by offset
+  std::int64_t total = 0;
+  for (const std::size_t b : order) {
+    std::int64_t offset = 0;
+    for (const std::size_t other : placed) {
+      const bool at_once = first[b] <= last[other] && first[other] <= last[b];
+      if (!at_once || offset + buffers[b].size <= buffers[other].offset) continue;
+      offset = std::max(offset, buffers[other].offset + buffers[other].size);
+    }
+    buffers[b].offset = offset;
+    total = std::max(total, offset + buffers[b].size);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), b,
+                                   [&](auto x, auto y) { return buffers[x].offset < buffers[y].offset; }),
+                  b);
+  }
+  return total;
+}
+
+}  // namespace onestep::engine

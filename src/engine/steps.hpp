@@ -1,0 +1,67 @@
+#pragma once
+
+#include <optional>
+
+#include "convolution.hpp"
+#include "kernels.hpp"
+#include "program.hpp"
+
+namespace onestep::engine {
+
+/// y = activation(multiplier * (x - mean) / sqrt(variance + epsilon) + addend), the mean and the variance of a group of
+/// channels over all rows (Wu & He 2018).
+struct GroupNormalization {
+  Rows input, output;
+  std::int64_t groups = 1;
+  double epsilon = 1e-5;
+  Row multiplier, addend;
+  kernels::Activation activation = kernels::Activation::none;
+};
+std::unique_ptr<Step> group_normalization_step(GroupNormalization normalization);
+
+/// y = activation(multiplier * x + addend + residual_scale * residual).
+struct Affine {
+  Rows input, output;
+  Row multiplier, addend;
+  std::optional<Rows> residual;
+  float residual_scale = 1;
+  kernels::Activation activation = kernels::Activation::none;
+};
+std::unique_ptr<Step> affine_step(Affine affine);
+
+/// y = a * b.
+struct Product {
+  Rows a, b, output;
+};
+std::unique_ptr<Step> product_step(Product product);
+
+/// y[p][c] = sum_t x[gather[p][t]][c] * weights[t][c]: depthwise convolutions, pooling; without weights the rows
+/// themselves: padding, nearest-neighbour upsampling.
+struct Depthwise {
+  Rows input, output;
+  Gather gather;
+  std::vector<float> weights;  ///< [taps][channels], or empty.
+  std::string what;
+};
+std::unique_ptr<Step> depthwise_step(Depthwise depthwise);
+
+/// softmax(scale q k^T) v of every head (Vaswani et al. 2017). q [heads, tokens, depth], k [heads, others, depth], v
+/// [heads, others, columns], output [heads, tokens, columns]; the last stride of each is 1.
+struct Attention {
+  View q, k, v, output;
+  float scale = 1;
+};
+std::unique_ptr<Step> attention_step(Attention attention);
+
+/// The same numbers in another place, in the order of their indices; the shapes may differ.
+struct Copy {
+  View from, to;
+  float scale = 1;
+};
+std::unique_ptr<Step> copy_step(Copy copy);
+
+/// Copies of the run's input to a buffer, and of a buffer to the run's output; both in C order outside.
+std::unique_ptr<Step> input_step(View to);
+std::unique_ptr<Step> output_step(View from);
+
+}  // namespace onestep::engine

@@ -1,0 +1,278 @@
+#include "kernels.hpp"
+
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <array>
+#include <cmath>
+#include <random>
+
+namespace onestep::kernels {
+namespace {
+
+using Numbers = std::vector<float>;
+
+Numbers random_numbers(std::int64_t count, unsigned seed, float mean = 0, float deviation = 1) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal(mean, deviation);
+  Numbers numbers(static_cast<std::size_t>(count));
+  for (float& number : numbers) number = normal(engine);
+  numbers.resize(numbers.size() + overread, std::nanf(""));  // what lies behind is never used
+  return numbers;
+}
+
+template <typename T>
+std::vector<T*> rows_of(T* first, std::int64_t rows, std::int64_t stride) {
+  std::vector<T*> pointers;
+  for (std::int64_t i = 0; i < rows; ++i) pointers.push_back(first + i * stride);
+  return pointers;
+}
+
+double silu(double x) { return x / (1 + std::exp(-x)); }
+
+/// Every test runs for each instruction set that was compiled and that this CPU has.
+class Kernels : public testing::TestWithParam<std::int64_t> {
+ protected:
+  void SetUp() override { hwy::SetSupportedTargetsForTest(GetParam()); }
+  void TearDown() override { hwy::SetSupportedTargetsForTest(0); }
+};
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, Kernels, testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
+                         [](const auto& info) { return std::string(hwy::TargetName(info.param)); });
+
+TEST_P(Kernels, AreThoseOfTheInstructionSet) { EXPECT_STREQ(instruction_set(), hwy::TargetName(GetParam())); }
+
+TEST_P(Kernels, MultiplyAsInDoublePrecision) {
+  for (const std::int64_t rows : {1, 2, 5, 6, 7, 12, 13, 31}) {
+    for (const std::int64_t depth : {1, 3, 17, 64}) {
+      for (const std::int64_t columns : {1, 7, 8, 16, 17, 33, 65}) {
+        for (const std::int64_t taps : {1, 3}) {
+          const std::int64_t all = taps * depth, stride = columns + 3;
+          const Numbers x = random_numbers(taps * rows * depth, 1), w = random_numbers(all * columns, 2);
+          const Numbers addend = random_numbers(columns, 3), residual = random_numbers(rows * columns, 4);
+          Numbers packed(static_cast<std::size_t>(packed_size(all, columns)));
+          pack(w.data(), all, columns, columns, 1, packed.data());
+          Numbers y(static_cast<std::size_t>(rows * stride), -7);
+          const auto a = rows_of(x.data(), taps * rows, depth);
+          const auto outputs = rows_of(y.data(), rows, stride);
+          const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
+          const auto residuals = rows_of(residual.data(), rows, columns);
+          const Epilogue epilogue{addends.data(), residuals.data(), 0.5f, Activation::silu};
+          multiply(rows, taps, depth, a.data(), packed.data(), columns, 0,
+                   (columns + panel_width() - 1) / panel_width(), outputs.data(), &epilogue);
+          for (std::int64_t m = 0; m < rows; ++m) {
+            for (std::int64_t n = 0; n < columns; ++n) {
+              double sum = 0;
+              for (std::int64_t t = 0; t < taps; ++t) {
+                for (std::int64_t k = 0; k < depth; ++k) {
+                  sum += static_cast<double>(x[(t * rows + m) * depth + k]) * w[(t * depth + k) * columns + n];
+                }
+              }
+              const double expected = silu(sum + addend[n] + 0.5 * residual[m * columns + n]);
+              // float32 rounding of up to 192 products of about 1, whose sum is about 14.
+              EXPECT_NEAR(y[m * stride + n], expected, 5e-5) << rows << "x" << all << "x" << columns;
+            }
+            for (std::int64_t n = columns; n < stride; ++n)
+              EXPECT_EQ(y[m * stride + n], -7) << "wrote past the columns";
+          }
+        }
+      }
+    }
+  }
+}
+
+// A sum is the same whichever rows and columns are computed with it.
+TEST_P(Kernels, MultiplyARowAloneAsAmongOthers) {
+  const std::int64_t rows = 29, depth = 37, columns = 40;
+  const Numbers x = random_numbers(rows * depth, 1), w = random_numbers(depth * columns, 2);
+  Numbers packed(static_cast<std::size_t>(packed_size(depth, columns)));
+  pack(w.data(), depth, columns, columns, 1, packed.data());
+  const std::int64_t panels = (columns + panel_width() - 1) / panel_width();
+  Numbers together(static_cast<std::size_t>(rows * columns)), alone(static_cast<std::size_t>(columns));
+  const auto a = rows_of(x.data(), rows, depth);
+  multiply(rows, 1, depth, a.data(), packed.data(), columns, 0, panels, rows_of(together.data(), rows, columns).data());
+  for (std::int64_t m = 0; m < rows; ++m) {
+    float* const output = alone.data();
+    for (std::int64_t p = 0; p < panels; ++p) {
+      multiply(1, 1, depth, a.data() + m, packed.data(), columns, p, p + 1, &output);
+    }
+    for (std::int64_t n = 0; n < columns; ++n) EXPECT_EQ(alone[n], together[m * columns + n]);
+  }
+}
+
+// One tile of every size of Winograd's algorithm against the convolution that it is.
+TEST_P(Kernels, WinogradIsTheConvolution) {
+  for (const std::int64_t m : {2, 4}) {
+    for (const std::int64_t depth : {1, 3, 8, 19, 32}) {
+      for (const std::int64_t columns : {1, 5, 16, 21}) {
+        const std::int64_t n = m + 2, positions = n * n;
+        const Numbers x = random_numbers(positions * depth, 1), filters = random_numbers(columns * depth * 9, 2);
+        Numbers transformed(static_cast<std::size_t>(positions * (depth + overread))),
+            weights(static_cast<std::size_t>(positions * depth * columns));
+        winograd_input(m, rows_of(x.data(), positions, depth).data(), depth, transformed.data(), depth + overread);
+        winograd_filters(m, filters.data(), depth, columns, weights.data());
+        Numbers products(static_cast<std::size_t>(positions * (columns + overread)));
+        for (std::int64_t p = 0; p < positions; ++p) {
+          for (std::int64_t c = 0; c < columns; ++c) {
+            double sum = 0;
+            for (std::int64_t k = 0; k < depth; ++k) {
+              sum +=
+                  static_cast<double>(transformed[p * (depth + overread) + k]) * weights[(p * columns + c) * depth + k];
+            }
+            products[p * (columns + overread) + c] = static_cast<float>(sum);
+          }
+        }
+        Numbers y(static_cast<std::size_t>(m * m * columns), -7);
+        auto outputs = rows_of(y.data(), m * m, columns);
+        outputs[1] = nullptr;  // outside the picture
+        winograd_output(m, products.data(), columns + overread, columns, outputs.data(), {});
+        for (std::int64_t i = 0; i < m; ++i) {
+          for (std::int64_t j = 0; j < m; ++j) {
+            for (std::int64_t c = 0; c < columns; ++c) {
+              double expected = 0;
+              for (int u = 0; u < 3; ++u) {
+                for (int v = 0; v < 3; ++v) {
+                  for (std::int64_t k = 0; k < depth; ++k) {
+                    expected += static_cast<double>(x[((i + u) * n + j + v) * depth + k]) *
+                                filters[(c * depth + k) * 9 + u * 3 + v];
+                  }
+                }
+              }
+              if (i * m + j == 1) expected = -7;
+              // Sums of up to 288 products of about 1, which F(4, 3) makes of numbers some ten times as large.
+              EXPECT_NEAR(y[(i * m + j) * columns + c], expected, m == 2 ? 2e-5 : 1e-4)
+                  << m << " " << depth << " " << columns;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// A mean far from zero must not drown the variance: x is 1000 +- 1.
+TEST_P(Kernels, MomentsAreThoseOfDoublePrecision) {
+  for (const std::int64_t rows : {1, 2, 255, 256, 257, 1000}) {
+    for (const std::int64_t channels : {1, 3, 8, 20, 33}) {
+      const std::int64_t stride = channels + 5;
+      const Numbers x = random_numbers(rows * stride, 1, 1000);
+      std::vector<double> sums(static_cast<std::size_t>(channels)), squares(sums);
+      moments(x.data(), rows, stride, channels, x.data(), sums.data(), squares.data());
+      for (std::int64_t c = 0; c < channels; ++c) {
+        double sum = 0, square = 0;
+        for (std::int64_t r = 0; r < rows; ++r) {
+          const double value = static_cast<double>(x[r * stride + c]) - x[c];
+          sum += value;
+          square += value * value;
+        }
+        // float32 sums of 256 numbers of about 1, then double.
+        EXPECT_NEAR(sums[c], sum, 1e-6 * static_cast<double>(rows) + 1e-6);
+        EXPECT_NEAR(squares[c], square, 1e-6 * square + 1e-6);
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, AffineScalesAddsAndActivates) {
+  for (const std::int64_t channels : {1, 7, 8, 9, 31}) {
+    const std::int64_t rows = 3, stride = channels + 2;
+    const Numbers x = random_numbers(rows * channels, 1), r = random_numbers(rows * channels, 2);
+    const Numbers m = random_numbers(channels, 3), a = random_numbers(channels, 4);
+    for (const bool residual : {false, true}) {
+      for (const Activation activation : {Activation::none, Activation::silu}) {
+        Numbers y(static_cast<std::size_t>(rows * stride), -7);
+        affine(rows, channels, x.data(), channels, m.data(), a.data(), residual ? r.data() : nullptr, channels, 0.25f,
+               activation, y.data(), stride);
+        for (std::int64_t row = 0; row < rows; ++row) {
+          for (std::int64_t c = 0; c < channels; ++c) {
+            const std::int64_t i = row * channels + c;
+            const double sum = static_cast<double>(x[i]) * m[c] + a[c] + (residual ? 0.25 * r[i] : 0);
+            EXPECT_NEAR(y[row * stride + c], activation == Activation::silu ? silu(sum) : sum, 2e-6);  // of about 3
+          }
+          for (std::int64_t c = channels; c < stride; ++c)
+            EXPECT_EQ(y[row * stride + c], -7) << "wrote past the channels";
+        }
+      }
+    }
+  }
+}
+
+// No finite number becomes NaN, and large ones keep their limits.
+TEST_P(Kernels, SiluHoldsForExtremeValues) {
+  const std::vector<float> values{-3e38f,  -1e4f, -200,   -104, -89, -88, -87,  -20,
+                                  -1e-30f, 0,     1e-30f, 1,    20,  88,  1e4f, 3e38f};
+  Numbers x(values), one(values.size() + overread, 1), zero(values.size() + overread, 0);
+  x.resize(values.size() + overread);
+  Numbers y(values.size());
+  const auto count = static_cast<std::int64_t>(values.size());
+  affine(1, count, x.data(), count, one.data(), zero.data(), nullptr, 0, 0, Activation::silu, y.data(), count);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double expected = silu(values[i]);
+    EXPECT_NEAR(y[i], expected, 3e-7 * std::abs(expected) + 1e-36)
+        << values[i];  // three roundings; exp(89) is no float32
+  }
+}
+
+TEST_P(Kernels, SoftmaxSumsToOneAndHoldsForExtremeValues) {
+  for (const std::int64_t count : {1, 2, 15, 16, 17, 49, 256}) {
+    for (const float spread : {0.0f, 1.0f, 1e4f, 1e30f}) {
+      Numbers x = random_numbers(count, 5, 0, 1);
+      for (std::int64_t i = 0; i < count; ++i) x[i] *= spread;
+      const Numbers before = x;
+      softmax(x.data(), count, 0.5f);
+      double largest = before[0], sum = 0;
+      for (std::int64_t i = 0; i < count; ++i) largest = std::max<double>(largest, before[i]);
+      for (std::int64_t i = 0; i < count; ++i) sum += std::exp(0.5 * (before[i] - largest));
+      for (std::int64_t i = 0; i < count; ++i) {
+        EXPECT_NEAR(x[i], std::exp(0.5 * (before[i] - largest)) / sum, 1e-6) << count << " " << spread;  // of at most 1
+      }
+    }
+  }
+}
+
+TEST_P(Kernels, DepthwiseLeavesPaddingOut) {
+  for (const std::int64_t channels : {1, 8, 13}) {
+    const Numbers x = random_numbers(3 * channels, 1), w = random_numbers(3 * channels, 2);
+    auto taps = rows_of(x.data(), 3, channels);
+    taps[1] = nullptr;
+    Numbers y(static_cast<std::size_t>(channels + 1), -7);
+    depthwise(taps.data(), 3, channels, w.data(), y.data());
+    for (std::int64_t c = 0; c < channels; ++c) {
+      EXPECT_NEAR(y[c], x[c] * w[c] + x[2 * channels + c] * w[2 * channels + c], 1e-6);  // of about 1
+    }
+    EXPECT_EQ(y[channels], -7);
+  }
+}
+
+TEST_P(Kernels, ProductMultiplies) {
+  const std::int64_t channels = 11;
+  const Numbers a = random_numbers(channels, 1), b = random_numbers(channels, 2);
+  Numbers y(static_cast<std::size_t>(channels));
+  product(1, channels, a.data(), channels, b.data(), channels, y.data(), channels);
+  for (std::int64_t c = 0; c < channels; ++c) EXPECT_EQ(y[c], a[c] * b[c]);
+}
+
+// Lanes are columns, so that all instruction sets with fused multiply-add round alike.
+TEST(InstructionSets, GiveTheSameBits) {
+  const std::int64_t rows = 9, depth = 50, columns = 37;
+  const Numbers x = random_numbers(rows * depth, 1), w = random_numbers(depth * columns, 2),
+                addend = random_numbers(columns, 3);
+  std::vector<Numbers> results;
+  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    if (target > HWY_AVX2) continue;  // smaller is better; those after it have none
+    hwy::SetSupportedTargetsForTest(target);
+    Numbers packed(static_cast<std::size_t>(packed_size(depth, columns))), y(static_cast<std::size_t>(rows * columns));
+    pack(w.data(), depth, columns, columns, 1, packed.data());
+    const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
+    const Epilogue epilogue{addends.data(), nullptr, 1, Activation::silu};
+    multiply(rows, 1, depth, rows_of(x.data(), rows, depth).data(), packed.data(), columns, 0,
+             (columns + panel_width() - 1) / panel_width(), rows_of(y.data(), rows, columns).data(), &epilogue);
+    for (std::int64_t r = 0; r < rows; ++r) softmax(y.data() + r * columns, columns, 1.0f);
+    results.push_back(y);
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  for (const Numbers& result : results) EXPECT_EQ(result, results.front());
+}
+
+}  // namespace
+}  // namespace onestep::kernels

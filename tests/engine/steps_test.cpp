@@ -1,0 +1,290 @@
+#include "steps.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <random>
+
+namespace onestep::engine {
+namespace {
+
+/// Buffers of numbers and a way to run one step on them.
+class Bench {
+ public:
+  explicit Bench(std::int64_t samples) : samples_(samples) {}
+
+  /// A buffer of `count` rows of `channels`, `stride` apart, filled with random numbers.
+  Rows add(std::int64_t count, std::int64_t channels, std::int64_t stride = 0, float mean = 0, float deviation = 1) {
+    if (stride == 0) stride = channels;
+    const Rows rows{buffers_.size(), 0, count, stride, channels};
+    buffers_.push_back({count * stride, total_});
+    total_ += count * stride;
+    std::normal_distribution<float> normal(mean, deviation);
+    memory_.resize(static_cast<std::size_t>(total_ * samples_));
+    for (auto i = memory_.end() - count * stride * samples_; i != memory_.end(); ++i) *i = normal(engine_);
+    return rows;
+  }
+
+  void run(const Step& step, std::int64_t workers) {
+    memory_.resize(static_cast<std::size_t>(total_ * samples_ + kernels::overread), std::nanf(""));
+    std::vector<double> shared(static_cast<std::size_t>(step.shared_doubles() * samples_));
+    Team team(workers, step.scratch_bytes());
+    Run run = this->view();
+    run.shared = shared.data();
+    run.team = &team;
+    step.run(run);
+  }
+
+  double at(const Rows& rows, std::int64_t sample, std::int64_t row, std::int64_t channel) const {
+    return const_cast<Bench*>(this)->view().at(rows, sample)[row * rows.stride + channel];
+  }
+
+  std::vector<float> numbers() const { return {memory_.begin(), memory_.begin() + total_ * samples_}; }
+
+ private:
+  Run view() {
+    Run run;
+    run.samples = samples_;
+    run.workspace = memory_.data();
+    run.buffers = buffers_.data();
+    return run;
+  }
+
+  std::int64_t samples_, total_ = 0;
+  std::vector<float> memory_;
+  std::vector<Buffer> buffers_;
+  std::mt19937 engine_{7};
+};
+
+Row row_of(std::vector<float> numbers) {
+  numbers.resize(numbers.size() + kernels::overread);
+  return {std::make_shared<const std::vector<float>>(std::move(numbers))};
+}
+
+std::vector<float> random_numbers(std::int64_t count, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> numbers(static_cast<std::size_t>(count));
+  for (float& number : numbers) number = normal(engine);
+  return numbers;
+}
+
+Gather window3x3(std::int64_t height, std::int64_t width) {
+  Gather gather{height * width, 9, {}};
+  for (std::int64_t y = 0; y < height; ++y) {
+    for (std::int64_t x = 0; x < width; ++x) {
+      for (std::int64_t i = y - 1; i <= y + 1; ++i) {
+        for (std::int64_t j = x - 1; j <= x + 1; ++j) {
+          const bool inside = i >= 0 && i < height && j >= 0 && j < width;
+          gather.index.push_back(static_cast<std::int32_t>(inside ? i * width + j : -1));
+        }
+      }
+    }
+  }
+  return gather;
+}
+
+struct Shape {
+  std::int64_t height, width, depth, columns;
+};
+
+// Direct and by Winograd's algorithm, whichever the shape asks for, with an addend and a residual, into a part of wider
+// rows.
+TEST(Convolution, IsTheSumInDoublePrecisionForEveryShape) {
+  for (const Shape& shape :
+       {Shape{1, 1, 1, 1}, Shape{1, 7, 3, 5}, Shape{3, 3, 8, 8}, Shape{7, 5, 20, 33}, Shape{7, 7, 64, 32},
+        Shape{13, 9, 17, 16}, Shape{14, 14, 48, 40}, Shape{16, 16, 32, 64}, Shape{28, 28, 16, 24}}) {
+    for (const std::int64_t samples : {1, 3}) {
+      Bench bench(samples);
+      const std::int64_t pixels = shape.height * shape.width;
+      Convolution convolution;
+      convolution.input = bench.add(pixels, shape.depth, shape.depth + 3);
+      convolution.residual = bench.add(pixels, shape.columns);
+      Rows whole = bench.add(pixels, shape.columns + 4);
+      const std::vector<float> before = bench.numbers();
+      convolution.output = whole;
+      convolution.output.offset = 2;
+      convolution.output.channels = shape.columns;
+      convolution.gather = window3x3(shape.height, shape.width);
+      convolution.weights = random_numbers(shape.columns * shape.depth * 9, 3);
+      const std::vector<float> addend = random_numbers(shape.columns, 4);
+      convolution.addend = row_of(addend);
+      convolution.residual_scale = -0.5f;
+      const Convolution c = convolution;
+      const double first = bench.at(whole, 0, 0, 0), last = bench.at(whole, samples - 1, pixels - 1, shape.columns + 3);
+
+      std::vector<float> one_worker;
+      for (const std::int64_t workers : {1, 2, 5}) {
+        const auto step = convolution_step(convolution, WholeImage{shape.height, shape.width});
+        bench.run(*step, workers);
+        if (workers == 1) one_worker = bench.numbers();
+        EXPECT_EQ(bench.numbers(), one_worker) << step->describe() << " depends on the number of workers";
+      }
+      for (std::int64_t s = 0; s < samples; ++s) {
+        for (std::int64_t p = 0; p < pixels; ++p) {
+          for (std::int64_t n = 0; n < shape.columns; ++n) {
+            double sum = addend[n] - 0.5 * bench.at(*c.residual, s, p, n);
+            for (int t = 0; t < 9; ++t) {
+              const std::int64_t row = c.gather->index[p * 9 + t];
+              if (row < 0) continue;
+              for (std::int64_t k = 0; k < shape.depth; ++k) {
+                sum += bench.at(c.input, s, row, k) * c.weights[(n * shape.depth + k) * 9 + t];
+              }
+            }
+            // Of sums of about sqrt(9 depth): F(4, 3) loses some three bits of float32's 24.
+            const double allowed = 1e-5 * std::sqrt(9.0 * static_cast<double>(shape.depth)) + 1e-6;
+            ASSERT_NEAR(bench.at(c.output, s, p, n), sum, allowed)
+                << shape.height << "x" << shape.width << " " << shape.depth;
+          }
+        }
+      }
+      EXPECT_EQ(bench.at(whole, 0, 0, 0), first) << "wrote before its columns";
+      EXPECT_EQ(bench.at(whole, samples - 1, pixels - 1, shape.columns + 3), last) << "wrote behind its columns";
+    }
+  }
+}
+
+TEST(GroupNormalization, IsThatOfDoublePrecisionForEveryShapeAndFarMeans) {
+  for (const std::int64_t rows : {1, 9, 300}) {
+    for (const auto& [channels, groups] : {std::pair{4, 4}, {6, 3}, {12, 1}, {40, 8}, {33, 11}}) {
+      for (const float mean : {0.0f, 1000.0f}) {
+        Bench bench(2);
+        GroupNormalization n;
+        n.input = bench.add(rows, channels, channels + 5, mean);
+        n.output = bench.add(rows, channels, channels + 1);
+        n.groups = groups;
+        const auto scale = random_numbers(channels, 1), shift = random_numbers(channels, 2);
+        n.multiplier = row_of(scale);
+        n.addend = row_of(shift);
+        bench.run(*group_normalization_step(n), 3);
+        const std::int64_t group = channels / groups;
+        for (std::int64_t s = 0; s < 2; ++s) {
+          for (std::int64_t c = 0; c < channels; ++c) {
+            double sum = 0, square = 0;
+            for (std::int64_t r = 0; r < rows; ++r) {
+              for (std::int64_t k = c / group * group; k < c / group * group + group; ++k)
+                sum += bench.at(n.input, s, r, k);
+            }
+            const double count = static_cast<double>(rows * group), own = sum / count;
+            for (std::int64_t r = 0; r < rows; ++r) {
+              for (std::int64_t k = c / group * group; k < c / group * group + group; ++k) {
+                square += std::pow(bench.at(n.input, s, r, k) - own, 2);
+              }
+            }
+            for (std::int64_t r = 0; r < rows; ++r) {
+              const double inverse = 1 / std::sqrt(square / count + 1e-5);
+              const double expected = (bench.at(n.input, s, r, c) - own) * inverse * scale[c] + shift[c];
+              // The multiplier and the addend are float32: of a mean of 1000 a rounding of it remains, of a group of
+              // one number 1 / sqrt(epsilon) of that.
+              const double allowed = 3e-6 + 2e-7 * std::abs(own) * inverse * std::abs(scale[c]);
+              ASSERT_NEAR(bench.at(n.output, s, r, c), expected, allowed)
+                  << rows << " " << channels << " " << groups << " " << mean;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Attention, IsThatOfDoublePrecisionAndDoesNotDependOnTheWorkers) {
+  for (const std::int64_t tokens : {1, 5, 49, 100}) {
+    for (const std::int64_t depth : {3, 16}) {
+      constexpr std::int64_t heads = 3, samples = 2;
+      Bench bench(samples);
+      const Rows qkv = bench.add(tokens, 3 * heads * depth), out = bench.add(tokens, heads * depth);
+      const auto part = [&](std::int64_t which) {
+        return View{qkv.buffer, which * heads * depth, {heads, tokens, depth}, {depth, qkv.stride, 1}};
+      };
+      const View output{out.buffer, 0, {heads, tokens, depth}, {depth, out.stride, 1}};
+      const auto step = attention_step({part(0), part(1), part(2), output, 0.3f});
+      bench.run(*step, 1);
+      const std::vector<float> one_worker = bench.numbers();
+      bench.run(*step, 7);
+      EXPECT_EQ(bench.numbers(), one_worker);
+      for (std::int64_t s = 0; s < samples; ++s) {
+        for (std::int64_t h = 0; h < heads; ++h) {
+          for (std::int64_t t = 0; t < tokens; ++t) {
+            std::vector<double> weights;
+            for (std::int64_t u = 0; u < tokens; ++u) {
+              double score = 0;
+              for (std::int64_t c = 0; c < depth; ++c) {
+                score += bench.at(qkv, s, t, h * depth + c) * bench.at(qkv, s, u, (heads + h) * depth + c);
+              }
+              weights.push_back(std::exp(0.3 * score));
+            }
+            const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+            for (std::int64_t c = 0; c < depth; ++c) {
+              double expected = 0;
+              for (std::int64_t u = 0; u < tokens; ++u) {
+                expected += weights[u] / sum * bench.at(qkv, s, u, (2 * heads + h) * depth + c);
+              }
+              ASSERT_NEAR(bench.at(out, s, t, h * depth + c), expected, 1e-5);  // float32 sums of numbers of about 1
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Copy, KeepsTheOrderOfIndicesBetweenShapes) {
+  Bench bench(2);
+  const Rows from = bench.add(6, 4), to = bench.add(4, 6);
+  // [4 channels, 6 pixels] of channels-last rows into C order.
+  bench.run(*copy_step({View{from.buffer, 0, {4, 2, 3}, {1, 12, 4}}, View{to.buffer, 0, {4, 6}, {6, 1}}, 2}), 2);
+  for (std::int64_t s = 0; s < 2; ++s) {
+    for (std::int64_t c = 0; c < 4; ++c) {
+      for (std::int64_t p = 0; p < 6; ++p) EXPECT_EQ(bench.at(to, s, c, p), 2 * bench.at(from, s, p, c));
+    }
+  }
+}
+
+class Touches : public Step {
+ public:
+  Touches(std::vector<std::size_t> reads, std::vector<std::size_t> writes)
+      : reads_(std::move(reads)), writes_(std::move(writes)) {}
+  void run(const Run&) const override {}
+  std::vector<std::size_t> reads() const override { return reads_; }
+  std::vector<std::size_t> writes() const override { return writes_; }
+  std::string describe() const override { return ""; }
+
+ private:
+  std::vector<std::size_t> reads_, writes_;
+};
+
+TEST(Memory, IsSharedByBuffersThatAreNotNeededAtTheSameTimeOnly) {
+  std::vector<Buffer> buffers{{10}, {20}, {10}, {20}, {5}};
+  std::vector<std::unique_ptr<Step>> steps;
+  steps.push_back(std::make_unique<Touches>(std::vector<std::size_t>{}, std::vector<std::size_t>{0}));
+  steps.push_back(std::make_unique<Touches>(std::vector<std::size_t>{0}, std::vector<std::size_t>{1}));
+  steps.push_back(std::make_unique<Touches>(std::vector<std::size_t>{1}, std::vector<std::size_t>{2}));
+  steps.push_back(std::make_unique<Touches>(std::vector<std::size_t>{2}, std::vector<std::size_t>{3}));
+  EXPECT_EQ(plan_memory(steps, buffers), 30);  // two neighbours at a time
+  const auto apart = [&](int a, int b) {
+    return buffers[a].offset + buffers[a].size <= buffers[b].offset ||
+           buffers[b].offset + buffers[b].size <= buffers[a].offset;
+  };
+  EXPECT_TRUE(apart(0, 1));
+  EXPECT_TRUE(apart(1, 2));
+  EXPECT_TRUE(apart(2, 3));
+}
+
+TEST(Team, DoesEveryItemOnceAndPassesErrorsOn) {
+  Team team(4, 100);
+  std::vector<std::atomic<int>> done(1000);
+  team.share(1000, [&](std::int64_t item, std::byte* scratch) {
+    scratch[99] = std::byte{1};
+    ++done[static_cast<std::size_t>(item)];
+  });
+  for (const auto& count : done) EXPECT_EQ(count, 1);
+  EXPECT_THROW(team.share(100,
+                          [](std::int64_t item, std::byte*) {
+                            if (item == 50) throw std::runtime_error("no");
+                          }),
+               std::runtime_error);
+}
+
+}  // namespace
+}  // namespace onestep::engine
