@@ -151,10 +151,10 @@ void print(const EngineReport& report, std::int64_t batch) {
   std::cout << "engine: compiled, " << report.precision << ", " << report.instruction_set << "; " << call << '\n';
   double all = 0;
   for (const EngineStep& step : report.steps) all += step.seconds;
-  std::vector<std::vector<std::string>> table{{"steps", "ms", "share", "what"}};
+  std::vector<std::vector<std::string>> table{{"what", "steps", "ms", "share"}};
   for (const Kind& kind : kinds_of(report)) {
-    table.push_back({std::to_string(kind.steps), fixed(kind.seconds * 1e3, 3),
-                     fixed(100 * kind.seconds / all, 1) + " %", kind.what});
+    table.push_back({kind.what, std::to_string(kind.steps), fixed(kind.seconds * 1e3, 3),
+                     fixed(100 * kind.seconds / all, 1) + " %"});
   }
   print_table(table);
 }

@@ -90,8 +90,23 @@ class CommandLine(unittest.TestCase):
         together = self.drawn("--seeds", "0-6", "--label", "Bag")
         for order, batch in (("6,5,4,3,2,1,0", "2"), ("6,5,4,3,2,1,0", "7")):
             other = self.drawn("--seeds", order, "--label", "Bag", "--batch", batch)
-            # Convolutions sum in another order at another batch size: some 1e-6 of a range of 2.
-            self.assertLess(abs(together - other[::-1]).max(), 1e-5)
+            self.assertEqual(abs(together - other[::-1]).max(), 0)  # bit for bit
+
+    def test_the_engine_draws_what_libtorch_draws(self):
+        # float32 sums in another order, in a range of 2.
+        self.assertLess(abs(self.drawn("-n", "4") - self.drawn("-n", "4", "--no-engine")).max(), 1e-4)
+
+    def test_inspect_shows_what_a_network_was_compiled_to(self):
+        shown = json.loads(self.run_onestep("inspect", "fashion", "--engine", "--batch", "2", "--json").stdout)["engine"]
+        self.assertTrue(shown["compiled"])
+        kinds = [kind["what"] for kind in shown["kinds"]]
+        self.assertIn("group normalization + scale, shift + SiLU", kinds)
+        self.assertFalse([kind for kind in kinds if kind.endswith("as it is")])
+        shown = json.loads(self.run_onestep("inspect", "fashion", "--engine", "--no-engine", "--json").stdout)["engine"]
+        self.assertEqual([shown["compiled"], shown["why_not"]], [False, "it was asked to run as it is"])
+        refused = self.run_onestep("inspect", "fashion", "--engine", "--batch", "0")
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("batch = 0 must be 1 or more", refused.stderr)
 
     def test_the_same_command_is_the_same_file(self):
         self.assertEqual(self.drawn("-n", "4").tobytes(), self.drawn("-n", "4").tobytes())
