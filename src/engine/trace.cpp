@@ -225,7 +225,7 @@ class Tracer {
         Operation operation;
         operation.name = node->kind().toQualString();
         operation.run = callable(node->getOperation());
-        if (source != Source::constant) operation.arguments = described(operation.name, arguments);
+        if (source != Source::constant) operation.arguments = described(arguments);
         if (schema->is_mutable() && arguments[0].isTensor()) {
           make_functional(*schema, arguments[0].toTensor(), source, operation);
         }
@@ -236,7 +236,7 @@ class Tracer {
     for (std::size_t i = 0; i < node->outputs().size(); ++i) environment_[node->outputs()[i]] = stack.at(i);
   }
 
-  std::vector<Argument> described(const std::string& name, const std::vector<IValue>& arguments) {
+  std::vector<Argument> described(const std::vector<IValue>& arguments) {
     std::vector<Argument> result;
     for (const IValue& argument : arguments) {
       if (argument.isTensor() && argument.toTensor().defined()) {
@@ -246,10 +246,6 @@ class Tracer {
         for (const Tensor& tensor : argument.toTensorVector()) list.push_back(find(tensor));
         result.emplace_back(std::move(list));
       } else {
-        std::vector<Tensor> held;
-        collect(argument, held);
-        if (!held.empty() && name == "aten::index")
-          throw NotCompiled(name + " takes tensors in a list of optional ones");
         result.emplace_back(argument);
       }
     }
@@ -298,6 +294,12 @@ class Tracer {
     bool any_new = false;
     for (const Tensor& tensor : computed) any_new |= !ids_.contains(tensor.unsafeGetTensorImpl());
     if (!any_new) return;  // hands on what it was given: a dropout, a list's element
+    for (const Argument& argument : operation.arguments) {
+      // Such a tensor would stay what it was for the traced sample.
+      std::vector<Tensor> held;
+      if (const auto* other = std::get_if<IValue>(&argument)) collect(*other, held);
+      if (!held.empty()) throw NotCompiled(operation.name + " takes tensors in a list of optional ones");
+    }
     for (const Tensor& tensor : computed) operation.results.push_back(add(tensor, source));
     operation.is_view = arguments[0].isTensor() && computed[0].is_alias_of(arguments[0].toTensor()) &&
                         computed[0].unsafeGetTensorImpl() != arguments[0].toTensor().unsafeGetTensorImpl();
