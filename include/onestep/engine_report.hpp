@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "onestep/precision.hpp"
+
 namespace onestep {
 
 /// One step of a compiled network.
@@ -15,11 +17,11 @@ struct EngineStep {
 /// How a network is run on this machine.
 struct EngineReport {
   bool compiled = false;
-  std::string why_not;             ///< Where it is not compiled: what stands in the way.
-  std::string precision = "fp32";  ///< Of products and activations.
-  std::string instruction_set;     ///< Of the kernels, such as AVX2.
-  std::vector<EngineStep> steps;   ///< In their order; empty where it is not compiled.
-  double seconds = 0;              ///< All of the call, conditions included where they are not known yet.
+  std::string why_not;  ///< Where it is not compiled: what stands in the way.
+  Precision precision = Precision::fp32;
+  std::string instruction_set;    ///< Of the kernels, such as AVX2.
+  std::vector<EngineStep> steps;  ///< In their order; empty where it is not compiled.
+  double seconds = 0;             ///< All of the call, conditions included where they are not known yet.
 };
 
 }  // namespace onestep

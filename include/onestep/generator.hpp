@@ -14,6 +14,7 @@
 #include "onestep/engine_report.hpp"
 #include "onestep/error.hpp"
 #include "onestep/model_info.hpp"
+#include "onestep/precision.hpp"
 
 namespace onestep {
 
@@ -170,6 +171,9 @@ struct LoadOptions {
   /// Compile the network for this CPU where that is possible; the samples then differ by float32 rounding from those of
   /// libtorch.
   bool compile = true;
+  /// automatic draws a few samples in bf16 and in fp32 to see whether bf16 will do: within one 8-bit level (2/255 of a
+  /// range from -1 to 1) on average.
+  Precision precision = Precision::automatic;
 };
 
 /// One claim of a model file, tried out.
@@ -198,6 +202,9 @@ class Generator {
   const ModelInfo& info() const noexcept;
   /// The model file that was loaded.
   const std::string& file() const noexcept;
+
+  /// What the network is computed in, and why.
+  const PrecisionInUse& precision() const noexcept;
 
   /// What generate would do, without a network call: sampler, levels and NFE of the report. Throws Error (usage) on a
   /// request that breaks a rule.

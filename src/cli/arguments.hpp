@@ -54,7 +54,4 @@ std::int64_t parse_label(const std::string& text, const ModelInfo& info);
 /// The label's name, or its index where it has none.
 std::string label_name(std::int64_t label, const ModelInfo& info);
 
-/// The precision that `auto` means.
-inline constexpr const char* precision_in_use = "fp32";
-
 }  // namespace onestep

@@ -68,7 +68,7 @@ void run(const Arguments& arguments) {
   if (arguments.json) {
     std::cout << Json{{"model", generator.info().name},
                       {"device", arguments.machine.device},
-                      {"precision", precision_in_use},
+                      {"precision", name_of(generator.precision().precision)},
                       {"results", json}}
                      .dump(1)
               << '\n';

@@ -162,11 +162,13 @@ void run(const Arguments& arguments) {
     const Report& report = run.result.report;
     run.distance = distance(run.result.samples, runs.back().result.samples);
     const double speed_up = runs.back().seconds / run.seconds;
-    const std::string name = generators.at(run.model).info().name;
+    const Generator& generator = generators.at(run.model);
+    const std::string name = generator.info().name;
     table.push_back({run.text, std::to_string(report.nfe), fixed(run.seconds * 1e3, 2), fixed(speed_up, 1) + " x",
                      fixed(run.distance, 3)});
     json.push_back({{"run", run.text},
                     {"model", name},
+                    {"precision", name_of(generator.precision().precision)},
                     {"sampler", report.sampler},
                     {"levels", report.levels},
                     {"nfe", report.nfe},
@@ -188,7 +190,6 @@ void run(const Arguments& arguments) {
     std::cout << Json{{"seeds", seeds},
                       {"labels", labels},
                       {"device", arguments.machine.device},
-                      {"precision", precision_in_use},
                       {"runs", json},
                       {"file", arguments.output}}
                      .dump(1)

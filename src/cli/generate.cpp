@@ -174,7 +174,7 @@ void run(const Arguments& arguments) {
                     {"seeds", seeds},
                     {"labels", info.label_count > 0 ? labels_of(samples) : Json()},
                     {"device", arguments.machine.device},
-                    {"precision", precision_in_use},
+                    {"precision", name_of(generator.precision().precision)},
                     {"batch", arguments.batch},
                     {"seconds", {{"load", load_seconds}, {"sample", report.seconds}, {"write", write_seconds}}},
                     {"images_per_second", report.seconds > 0 ? static_cast<double>(report.count) / report.seconds : 0},

@@ -130,8 +130,10 @@ std::vector<Kind> kinds_of(const EngineReport& report) {
 }
 
 Json as_json(const EngineReport& report, std::int64_t batch) {
-  Json json{
-      {"compiled", report.compiled}, {"precision", report.precision}, {"batch", batch}, {"seconds", report.seconds}};
+  Json json{{"compiled", report.compiled},
+            {"precision", name_of(report.precision)},
+            {"batch", batch},
+            {"seconds", report.seconds}};
   if (!report.compiled) json["why_not"] = report.why_not;
   if (report.compiled) json["instruction_set"] = report.instruction_set;
   json["kinds"] = Json::array();
@@ -148,7 +150,8 @@ void print(const EngineReport& report, std::int64_t batch) {
     std::cout << "engine: libtorch runs the network as it is (" << report.why_not << "); " << call << '\n';
     return;
   }
-  std::cout << "engine: compiled, " << report.precision << ", " << report.instruction_set << "; " << call << '\n';
+  std::cout << "engine: compiled, " << name_of(report.precision) << ", " << report.instruction_set << "; " << call
+            << '\n';
   double all = 0;
   for (const EngineStep& step : report.steps) all += step.seconds;
   std::vector<std::vector<std::string>> table{{"what", "steps", "ms", "share"}};
@@ -169,6 +172,9 @@ void run(const Arguments& arguments) {
     return;
   }
   const Generator generator = arguments.machine.load(arguments.model);
+  const auto& [precision, why] = generator.precision();
+  json["precision"] = {{"used", name_of(precision)}, {"why", why}};
+  if (!arguments.json) std::cout << "precision: " << name_of(precision) << ", " << why << '\n';
   if (arguments.engine) {
     const EngineReport report = generator.engine(arguments.batch);
     json["engine"] = as_json(report, arguments.batch);

@@ -174,8 +174,8 @@ bool Blueprint::known_before(ValueId value, ValueId other) const {
   return true;
 }
 
-Program Blueprint::finish() {
-  for (Draft& draft : drafts_) program_.steps.push_back(finished(std::move(draft), conditions()));
+Program Blueprint::finish(std::optional<kernels::bf16::Unit> unit) {
+  for (Draft& draft : drafts_) program_.steps.push_back(finished(std::move(draft), conditions(), unit));
   program_.workspace = plan_memory(program_.steps, program_.buffers);
   for (const auto& step : program_.steps) {
     program_.scratch_bytes = std::max(program_.scratch_bytes, step->scratch_bytes());

@@ -80,8 +80,8 @@ class Blueprint {
   /// still can.
   void keep_producer(ValueId value, ValueId result);
 
-  /// The program; the blueprint is used up.
-  Program finish();
+  /// The program; the blueprint is used up. unit: products may be in bf16.
+  Program finish(std::optional<kernels::bf16::Unit> unit);
 
  private:
   std::size_t new_buffer(std::int64_t size);

@@ -1,7 +1,6 @@
-#include "convolution.hpp"
-
 #include <algorithm>
 
+#include "convolution_step.hpp"
 #include "scratch.hpp"
 
 namespace onestep::engine {
@@ -14,52 +13,6 @@ std::int64_t column_parts(std::int64_t blocks, std::int64_t workers, std::int64_
   // With four items a worker or more none waits long for the last.
   return std::clamp<std::int64_t>(divide_up(4 * workers, blocks), 1, workers == 1 ? 1 : panels(columns));
 }
-
-class ConvolutionStep : public Step {
- public:
-  explicit ConvolutionStep(Convolution convolution) : c_(std::move(convolution)) {}
-
-  std::vector<std::size_t> reads() const override {
-    std::vector<std::size_t> buffers{c_.input.buffer};
-    if (c_.residual) buffers.push_back(c_.residual->buffer);
-    return buffers;
-  }
-  std::vector<std::size_t> writes() const override { return {c_.output.buffer}; }
-
-  std::string describe() const override {
-    std::string text = c_.what + ", " + algorithm();
-    if (c_.addend) text += " + bias";
-    if (c_.residual) text += " + residual";
-    if (c_.activation == kernels::Activation::silu) text += " + SiLU";
-    return text;
-  }
-
- protected:
-  virtual std::string algorithm() const = 0;
-
-  std::int64_t depth() const { return c_.input.channels; }
-  std::int64_t columns() const { return c_.output.channels; }
-
-  /// Where the epilogue of one pixel reads, and where it goes.
-  struct Destination {
-    float** outputs;
-    const float** addends;
-    const float** residuals;
-  };
-
-  void set_destination(const Run& run, std::int64_t sample, std::int64_t pixel, std::int64_t column,
-                       const Destination& to, std::int64_t place) const {
-    to.outputs[place] = run.at(c_.output, sample) + pixel * c_.output.stride + column;
-    if (c_.addend) to.addends[place] = run.at(*c_.addend, sample) + column;
-    if (c_.residual) to.residuals[place] = run.at(*c_.residual, sample) + pixel * c_.residual->stride + column;
-  }
-
-  kernels::Epilogue epilogue(const Destination& to) const {
-    return {c_.addend ? to.addends : nullptr, c_.residual ? to.residuals : nullptr, c_.residual_scale, c_.activation};
-  }
-
-  Convolution c_;
-};
 
 class Direct : public ConvolutionStep {
  public:
@@ -234,36 +187,54 @@ class Winograd : public ConvolutionStep {
   std::vector<std::int32_t> sources_;  // [tiles][n * n]
 };
 
-/// m of the cheapest F(m, 3), or 0: direct. Depends on the shape alone, so that a sample is the same in every batch.
-std::int64_t cheapest(const Convolution& convolution, const WholeImage& image) {
-  const auto multiplications = [&](std::int64_t m) {
-    return m == 0 ? 9 * image.height * image.width
-                  : (m + 2) * (m + 2) * divide_up(image.height, m) * divide_up(image.width, m);
+/// How a convolution is computed: as bf16, or directly (m = 0) or by Winograd's F(m, 3).
+struct Algorithm {
+  bool bf16 = false;
+  std::int64_t m = 0;
+};
+
+/// Depends on the shape alone, so that a sample is the same in every batch. Costs are counted in multiplications of
+/// float32.
+Algorithm cheapest(const Convolution& c, const std::optional<WholeImage>& image,
+                   std::optional<kernels::bf16::Unit> unit) {
+  // A weight is fetched from afar at the price of about this many multiplications, in batches of a few samples.
+  constexpr double fetch = 8;
+  const std::int64_t taps = c.gather ? c.gather->taps : 1;
+  const auto depth = static_cast<double>(c.input.channels), columns = static_cast<double>(c.output.channels);
+  Algorithm best;
+  double least = (static_cast<double>(c.output.count) + fetch) * static_cast<double>(taps) * depth * columns;
+  const auto consider = [&](double cost, Algorithm algorithm) {
+    if (cost >= least) return;
+    least = cost;
+    best = algorithm;
   };
-  const auto cost = [&](std::int64_t m) {
-    // A weight is fetched from afar at the price of about this many multiplications, in batches of a few samples.
-    constexpr double fetch = 8;
-    const double taps = m == 0 ? 9 : static_cast<double>((m + 2) * (m + 2));
-    const double products = static_cast<double>(multiplications(m)) + fetch * taps;
-    // Transforms touch every channel of a tile (m + 2)^2 times, at about the price of 4 multiplications.
-    const double depth = static_cast<double>(convolution.input.channels),
-                 columns = static_cast<double>(convolution.output.channels);
-    const double transforms = m == 0 ? 0 : 4.0 * static_cast<double>(multiplications(m)) * (depth + columns);
-    return products * depth * columns + transforms;
-  };
-  std::int64_t best = 0;
   for (const std::int64_t m : {2, 4}) {
-    if (cost(m) < cost(best)) best = m;
+    if (!image) break;
+    const std::int64_t positions = (m + 2) * (m + 2);
+    const auto products = static_cast<double>(positions * divide_up(image->height, m) * divide_up(image->width, m));
+    // Transforms touch every channel of a tile (m + 2)^2 times, at about the price of 4 multiplications.
+    consider((products + fetch * static_cast<double>(positions)) * depth * columns + 4 * products * (depth + columns),
+             {false, m});
+  }
+  if (unit) {
+    // What is emulated is what AMX would do, whose tiles have an eighth of float32's price, converted numbers included.
+    const double price = *unit == kernels::bf16::Unit::avx512 ? 0.5 : 0.125;
+    const auto filled = [](std::int64_t channels) { return static_cast<double>(kernels::bf16::padded(channels)); };
+    consider(price * (static_cast<double>(c.output.count) + fetch) * static_cast<double>(taps) *
+                 filled(c.input.channels) * filled(c.output.channels),
+             {true, 0});
   }
   return best;
 }
 
 }  // namespace
 
-std::unique_ptr<Step> convolution_step(Convolution convolution, std::optional<WholeImage> image) {
-  const std::int64_t m = image ? cheapest(convolution, *image) : 0;
-  if (m == 0) return std::make_unique<Direct>(std::move(convolution));
-  return std::make_unique<Winograd>(std::move(convolution), *image, m);
+std::unique_ptr<Step> convolution_step(Convolution convolution, std::optional<WholeImage> image,
+                                       std::optional<kernels::bf16::Unit> unit) {
+  const Algorithm algorithm = cheapest(convolution, image, unit);
+  if (algorithm.bf16) return bf16_convolution_step(std::move(convolution), image, *unit);
+  if (algorithm.m == 0) return std::make_unique<Direct>(std::move(convolution));
+  return std::make_unique<Winograd>(std::move(convolution), *image, algorithm.m);
 }
 
 }  // namespace onestep::engine

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "bf16.hpp"
 #include "kernels.hpp"
 #include "program.hpp"
 
@@ -32,8 +33,9 @@ struct WholeImage {
   std::int64_t height = 0, width = 0;  ///< Of the output.
 };
 
-/// image: the convolution is one of those that Winograd's algorithm can do; whether it does is decided here, by its
-/// shape.
-std::unique_ptr<Step> convolution_step(Convolution convolution, std::optional<WholeImage> image);
+/// image: the convolution is one of those that Winograd's algorithm can do. unit: it may be computed in bf16. Which
+/// algorithm does it is decided here, by its shape.
+std::unique_ptr<Step> convolution_step(Convolution convolution, std::optional<WholeImage> image,
+                                       std::optional<kernels::bf16::Unit> unit = std::nullopt);
 
 }  // namespace onestep::engine

@@ -83,14 +83,14 @@ bool activate_in(Draft& draft) {
   return true;
 }
 
-std::unique_ptr<Step> finished(Draft draft, Conditions& conditions) {
+std::unique_ptr<Step> finished(Draft draft, Conditions& conditions, std::optional<kernels::bf16::Unit> unit) {
   if (auto* step = std::get_if<std::unique_ptr<Step>>(&draft)) return std::move(*step);
   if (auto* convolution = std::get_if<ConvolutionDraft>(&draft)) {
     Convolution& made = convolution->convolution;
     const torch::Tensor filters = convolution->filters.contiguous();
     made.weights.assign(filters.const_data_ptr<float>(), filters.const_data_ptr<float>() + filters.numel());
     if (convolution->addend) made.addend = as_row(*convolution->addend, made.output.channels, conditions);
-    return convolution_step(std::move(made), convolution->image);
+    return convolution_step(std::move(made), convolution->image, unit);
   }
   const auto finish = [&](const auto& channels, auto& made) {
     made.multiplier = as_row(channels.multiplier, made.output.channels, conditions);

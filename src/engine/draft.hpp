@@ -36,7 +36,7 @@ bool add_in(Draft& draft, const Channels& addend, Conditions& conditions);
 bool add_residual_in(Draft& draft, const Rows& residual, float scale);
 bool activate_in(Draft& draft);
 
-/// The step of a draft.
-std::unique_ptr<Step> finished(Draft draft, Conditions& conditions);
+/// The step of a draft. unit: products may be in bf16.
+std::unique_ptr<Step> finished(Draft draft, Conditions& conditions, std::optional<kernels::bf16::Unit> unit);
 
 }  // namespace onestep::engine

@@ -2,14 +2,13 @@
 #define HWY_TARGET_INCLUDE "kernels.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h, which includes this file once for each instruction set.
-#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
-#include "kernels.hpp"
+#include "kernels-inl.hpp"
 
 #ifndef ONESTEP_WINOGRAD_POINTS
 #define ONESTEP_WINOGRAD_POINTS
@@ -23,48 +22,10 @@ namespace onestep::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_MAX_BYTES >= 64
-using D = hn::FixedTag<float, 16>;
-#elif HWY_MAX_BYTES >= 32
-using D = hn::FixedTag<float, 8>;
-#elif HWY_MAX_BYTES >= 16
-using D = hn::FixedTag<float, 4>;
-#else
-using D = hn::FixedTag<float, 1>;
-#endif
-using V = hn::Vec<D>;
-constexpr D d;
-constexpr std::int64_t lanes = static_cast<std::int64_t>(hn::MaxLanes(d));
 constexpr std::int64_t vectors = 2;  // a panel's width
 constexpr std::int64_t panel = vectors * lanes;
 // Rows computed at once: as many as keep all sums, a panel's row and one more in registers.
 constexpr int tile_rows = lanes >= 16 ? 12 : lanes == 8 ? 6 : 4;
-
-HWY_INLINE V silu(V x) {
-  // Highway's Exp is for arguments up to 104, where it is infinity, which makes the quotient 0.
-  const V exponent = hn::Min(hn::Neg(x), hn::Set(d, 104.0f));
-  return hn::Div(x, hn::Add(hn::Set(d, 1.0f), hn::Exp(d, exponent)));
-}
-
-/// Stores the first `count` lanes; what lies behind them may be another's.
-HWY_INLINE void store_some(V value, float* to, std::int64_t count) {
-  if (count >= lanes) {
-    hn::StoreU(value, d, to);
-    return;
-  }
-  HWY_ALIGN float part[lanes];
-  hn::Store(value, d, part);
-  for (std::int64_t i = 0; i < count; ++i) to[i] = part[i];
-}
-
-/// The epilogue of one vector at column c of a row.
-HWY_INLINE V finish(V sum, const Epilogue& epilogue, std::int64_t row, std::int64_t c) {
-  if (epilogue.addends) sum = hn::Add(sum, hn::LoadU(d, epilogue.addends[row] + c));
-  if (epilogue.residuals) {
-    sum = hn::MulAdd(hn::Set(d, epilogue.residual_scale), hn::LoadU(d, epilogue.residuals[row] + c), sum);
-  }
-  return epilogue.activation == Activation::silu ? silu(sum) : sum;
-}
 
 template <int rows>
 HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const float* const* a, std::int64_t tap_stride,

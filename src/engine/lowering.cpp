@@ -86,7 +86,7 @@ void call_torch(Blueprint& blueprint, const Operation& operation) {
 
 }  // namespace
 
-Program lower(const Trace& trace) {
+Program lower(const Trace& trace, std::optional<kernels::bf16::Unit> unit) {
   const auto& values = trace.values;
   if (values[trace.result].source != Source::sample) throw NotCompiled("its result does not depend on x");
   std::set<std::size_t> absorbed;
@@ -113,7 +113,7 @@ Program lower(const Trace& trace) {
   }
   if (values[trace.result].sizes != values[x].sizes) throw NotCompiled("its result has not x's shape");
   blueprint.push(output_step(blueprint.place(trace.result)));
-  return blueprint.finish();
+  return blueprint.finish(unit);
 }
 
 }  // namespace onestep::engine

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bf16.hpp"
 #include "conditions.hpp"
 #include "program.hpp"
 #include "trace.hpp"
@@ -17,7 +18,7 @@ struct Program {
 };
 
 /// Turns a trace into steps, several operations into one where a kernel does them together, and leaves to libtorch what
-/// no kernel does. Throws NotCompiled.
-Program lower(const Trace& trace);
+/// no kernel does. unit: products may be in bf16. Throws NotCompiled.
+Program lower(const Trace& trace, std::optional<kernels::bf16::Unit> unit = std::nullopt);
 
 }  // namespace onestep::engine

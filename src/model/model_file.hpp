@@ -1,11 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "onestep/model_info.hpp"
+#include "onestep/precision.hpp"
 #include "onestep/tensor/network.hpp"
 
 namespace onestep {
@@ -13,11 +15,30 @@ namespace onestep {
 /// Reads onestep.json out of a model file without running the model's code. Throws ModelError.
 ModelInfo read_model_info(const std::string& file);
 
-/// Loads the network of a TorchScript model file onto `device` and tries it out: one call at batch 2 on the smallest
-/// noise, checked for shape, type, finite values, and rows that do not depend on each other. On the CPU the network is
-/// compiled where it can be, unless `compile` is false. Throws ModelError.
-std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info,
-                                          torch::Device device = torch::kCPU, bool compile = true);
+/// Whether a network in lower precision will do, and what was found.
+struct Verdict {
+  bool near = false;
+  std::string found;
+};
+/// Compares a network in lower precision with the same in fp32.
+using ComparePrecisions = std::function<Verdict(Network& exact, Network& reduced)>;
+
+struct NetworkOptions {
+  torch::Device device = torch::kCPU;
+  bool compile = true;                    ///< On the CPU, where it can be.
+  Precision precision = Precision::fp32;  ///< automatic asks `compare`; a GPU's is fp32.
+  ComparePrecisions compare = {};
+};
+
+struct LoadedNetwork {
+  std::unique_ptr<Network> network;
+  PrecisionInUse precision;
+};
+
+/// Loads the network of a TorchScript model file and tries it out: one call at batch 2 on the smallest noise, checked
+/// for shape, type, finite values, and rows that do not depend on each other. Throws ModelError; Error (usage) on fp16
+/// for a CPU.
+LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, const NetworkOptions& options = {});
 
 /// The bytes of a copy of a model file that recommends these levels beside those it had. Throws ModelError.
 std::string with_levels(const std::string& file, const std::map<int, std::vector<double>>& levels);

@@ -1,3 +1,4 @@
+#include <ATen/autocast_mode.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
@@ -18,10 +19,36 @@ namespace {
 
 using torch::Tensor;
 
+/// While it lives, libtorch computes the operators that stand it in `precision`.
+class Autocast {
+ public:
+  Autocast(torch::DeviceType device, Precision precision)
+      : device_(device),
+        enabled_(at::autocast::is_autocast_enabled(device)),
+        type_(at::autocast::get_autocast_dtype(device)) {
+    at::autocast::set_autocast_enabled(device, precision != Precision::fp32);
+    if (precision != Precision::fp32) {
+      at::autocast::set_autocast_dtype(device, precision == Precision::bf16 ? torch::kBFloat16 : torch::kHalf);
+    }
+  }
+  ~Autocast() {
+    at::autocast::set_autocast_enabled(device_, enabled_);
+    at::autocast::set_autocast_dtype(device_, type_);
+  }
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  torch::DeviceType device_;
+  bool enabled_;
+  torch::ScalarType type_;
+};
+
 class TorchScriptNetwork : public Network {
  public:
-  explicit TorchScriptNetwork(torch::jit::Module module, std::string why_not_compiled = {})
-      : module_(std::move(module)), why_not_compiled_(std::move(why_not_compiled)) {}
+  explicit TorchScriptNetwork(torch::jit::Module module, std::string why_not_compiled = {},
+                              Precision precision = Precision::fp32)
+      : module_(std::move(module)), why_not_compiled_(std::move(why_not_compiled)), precision_(precision) {}
 
   Tensor forward(const NetworkInput& input) override {
     const torch::InferenceMode guard;
@@ -29,12 +56,15 @@ class TorchScriptNetwork : public Network {
     for (const Tensor* further : {&input.target, &input.label, &input.guidance}) {
       if (further->defined()) inputs.emplace_back(*further);
     }
-    return module_.forward(std::move(inputs)).toTensor();
+    const Autocast autocast(input.x.device().type(), precision_);
+    const Tensor output = module_.forward(std::move(inputs)).toTensor();
+    return precision_ == Precision::fp32 ? output : output.to(torch::kFloat32);
   }
 
   EngineReport report(const NetworkInput& input) override {
     EngineReport report;
     report.why_not = why_not_compiled_;
+    report.precision = precision_;
     for (int turn = 0; turn < 2; ++turn) {  // the first warms up
       const auto started = std::chrono::steady_clock::now();
       forward(input);
@@ -46,6 +76,7 @@ class TorchScriptNetwork : public Network {
  private:
   torch::jit::Module module_;
   std::string why_not_compiled_;
+  Precision precision_;
 };
 
 std::string shape_text(at::IntArrayRef shape) {
@@ -146,31 +177,56 @@ ModelInfo read_model_info(const std::string& file) {
   return parse_metadata(json, file);
 }
 
-std::unique_ptr<Network> load_torchscript(const std::string& file, const ModelInfo& info, torch::Device device,
-                                          bool compile) {
+namespace {
+
+/// The network, compiled or as it is, in the precision that was asked for or that is the best.
+LoadedNetwork choose_network(torch::jit::Module module, TorchScriptNetwork& exact, const NetworkInput& one,
+                             const NetworkOptions& options) {
+  using kernels::bf16::Unit;
+  const auto as_it_is = [&](std::string why_not, Precision precision, std::string why) {
+    return LoadedNetwork{std::make_unique<TorchScriptNetwork>(std::move(module), std::move(why_not), precision),
+                         {precision, std::move(why)}};
+  };
+  const bool automatic = options.precision == Precision::automatic;
+  const Precision asked = automatic ? Precision::fp32 : options.precision;
+  const std::string as_asked = automatic ? "" : "as asked for";
+  if (options.device.is_cuda()) return as_it_is("it runs on a GPU", asked, automatic ? "it runs on a GPU" : as_asked);
+  if (!options.compile) {
+    return as_it_is("it was asked to run as it is", asked, automatic ? "libtorch runs the network as it is" : as_asked);
+  }
   try {
-    torch::jit::Module module = torch::jit::load(file, device);
+    const Unit unit = kernels::bf16::units().back();
+    if (asked == Precision::bf16) return {engine::compile(module, one, unit), {Precision::bf16, as_asked}};
+    if (!automatic) return {engine::compile(module, one), {Precision::fp32, as_asked}};
+    if (unit == Unit::emulated) {
+      return {engine::compile(module, one), {Precision::fp32, "this CPU has neither AMX nor AVX512-BF16"}};
+    }
+    auto reduced = engine::compile(module, one, unit);
+    const Verdict verdict = options.compare(exact, *reduced);
+    if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
+    return {engine::compile(module, one), {Precision::fp32, "in bf16 " + verdict.found}};
+  } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
+    return as_it_is(first_line(reason), asked, automatic ? "libtorch runs the network as it is" : as_asked);
+  }
+}
+
+}  // namespace
+
+LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, const NetworkOptions& options) {
+  if (options.precision == Precision::fp16 && !options.device.is_cuda()) {
+    throw Error(ErrorKind::usage, "precision fp16 is for GPUs; on a CPU give auto, fp32 or bf16");
+  }
+  try {
+    torch::jit::Module module = torch::jit::load(file, options.device);
     module.eval();
     check_arguments(module, file, info);
-    const NetworkInput trial = trial_input(info, device);
-    {
-      // Three calls do not repay what torch's own optimizer takes.
-      const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
-      TorchScriptNetwork plain(module);
-      try_out(plain, file, trial);
-    }
-    std::string why_not = "it was asked to run as it is";
-    if (device.is_cuda()) {
-      why_not = "it runs on a GPU";
-    } else if (compile) {
-      try {
-        return engine::compile(module, row_of(trial, 0));
-      } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
-        why_not = first_line(reason);
-      }
-    }
-    return std::make_unique<TorchScriptNetwork>(std::move(module), std::move(why_not));
-  } catch (const ModelError&) {
+    const NetworkInput trial = trial_input(info, options.device);
+    // A few calls do not repay what torch's own optimizer takes.
+    const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+    TorchScriptNetwork plain(module);
+    try_out(plain, file, trial);
+    return choose_network(std::move(module), plain, row_of(trial, 0), options);
+  } catch (const Error&) {
     throw;
   } catch (const std::exception& e) {
     throw ModelError(file + ": the network can't be loaded or fails its trial call: " + first_line(e));

@@ -13,6 +13,7 @@
 #include "onestep/tensor/noise.hpp"
 #include "parts.hpp"
 #include "plan.hpp"
+#include "precision.hpp"
 #include "shipped_models.hpp"
 
 namespace onestep {
@@ -45,18 +46,24 @@ const ModelInfo& Generator::info() const noexcept { return parts_->info; }
 
 const std::string& Generator::file() const noexcept { return parts_->file; }
 
+const PrecisionInUse& Generator::precision() const noexcept { return parts_->precision; }
+
 Model load_model(const std::string& model, const LoadOptions& options) {
   const torch::Device device = find_device(options.device);
   const std::string file = find_model(model);
   ModelInfo info = read_model_info(file);
-  auto network = load_torchscript(file, info, device, options.compile);
-  return {file, std::move(info), device, std::move(network)};
+  const ComparePrecisions compare = [&](Network& exact, Network& reduced) {
+    return compare_precisions(info, exact, reduced);
+  };
+  auto [network, precision] = load_torchscript(file, info, {device, options.compile, options.precision, compare});
+  return {file, std::move(info), device, std::move(network), std::move(precision)};
 }
 
 Generator Generator::load(const std::string& model, const LoadOptions& options) {
-  auto [file, info, device, network] = load_model(model, options);
+  auto [file, info, device, network, precision] = load_model(model, options);
   const std::int64_t size = c10::multiply_integers(info.shape);
-  return Generator(std::unique_ptr<Parts>(new Parts{file, std::move(info), device, std::move(network), size}));
+  return Generator(
+      std::unique_ptr<Parts>(new Parts{file, std::move(info), device, std::move(network), size, std::move(precision)}));
 }
 
 namespace {
@@ -77,7 +84,7 @@ Report Generator::plan(const Request& request) const {
 
 Report Generator::generate(const Request& request, const Sink& sink, const OnProgress& on_progress,
                            std::stop_token stop) const {
-  const auto& [file, info, device, network, sample_size] = *parts_;
+  const auto& [file, info, device, network, sample_size, precision] = *parts_;
   const Plan plan = make_plan(request, info);
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   Report report = report_of(plan, info);

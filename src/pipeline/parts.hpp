@@ -17,6 +17,7 @@ struct Generator::Parts {
   torch::Device device;
   std::unique_ptr<Network> network;
   std::int64_t sample_size;  // values
+  PrecisionInUse precision;
 };
 
 /// The result of work(), every exception of libtorch turned into Error: none leaves the library.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -89,58 +90,107 @@ struct Shape {
   std::int64_t height, width, depth, columns;
 };
 
-// Direct and by Winograd's algorithm, whichever the shape asks for, with an addend and a residual, into a part of wider
-// rows.
-TEST(Convolution, IsTheSumInDoublePrecisionForEveryShape) {
-  for (const Shape& shape :
-       {Shape{1, 1, 1, 1}, Shape{1, 7, 3, 5}, Shape{3, 3, 8, 8}, Shape{7, 5, 20, 33}, Shape{7, 7, 64, 32},
-        Shape{13, 9, 17, 16}, Shape{14, 14, 48, 40}, Shape{16, 16, 32, 64}, Shape{28, 28, 16, 24}}) {
-    for (const std::int64_t samples : {1, 3}) {
-      Bench bench(samples);
-      const std::int64_t pixels = shape.height * shape.width;
-      Convolution convolution;
-      convolution.input = bench.add(pixels, shape.depth, shape.depth + 3);
-      convolution.residual = bench.add(pixels, shape.columns);
-      Rows whole = bench.add(pixels, shape.columns + 4);
-      const std::vector<float> before = bench.numbers();
-      convolution.output = whole;
-      convolution.output.offset = 2;
-      convolution.output.channels = shape.columns;
-      convolution.gather = window3x3(shape.height, shape.width);
-      convolution.weights = random_numbers(shape.columns * shape.depth * 9, 3);
-      const std::vector<float> addend = random_numbers(shape.columns, 4);
-      convolution.addend = row_of(addend);
-      convolution.residual_scale = -0.5f;
-      const Convolution c = convolution;
-      const double first = bench.at(whole, 0, 0, 0), last = bench.at(whole, samples - 1, pixels - 1, shape.columns + 3);
+float as_bf16(double x) {
+  std::vector<float> one(1 + kernels::overread, static_cast<float>(x));
+  std::vector<kernels::bf16::Number> number(kernels::bf16::padded(1));
+  kernels::bf16::convert(one.data(), 1, number.data());
+  return std::bit_cast<float>(static_cast<std::uint32_t>(number[0]) << 16);
+}
 
-      std::vector<float> one_worker;
-      for (const std::int64_t workers : {1, 2, 5}) {
-        const auto step = convolution_step(convolution, WholeImage{shape.height, shape.width});
-        bench.run(*step, workers);
-        if (workers == 1) one_worker = bench.numbers();
-        EXPECT_EQ(bench.numbers(), one_worker) << step->describe() << " depends on the number of workers";
+/// A convolution of window `gather` with an addend and a residual, into a part of wider rows, against double precision.
+void expect_the_sum(const Shape& shape, const Gather& gather, bool whole_image,
+                    std::optional<kernels::bf16::Unit> unit) {
+  for (const std::int64_t samples : {1, 3, 9}) {
+    Bench bench(samples);
+    const std::int64_t pixels = gather.pixels, taps = gather.taps;
+    Convolution convolution;
+    convolution.input = bench.add(shape.height * shape.width, shape.depth, shape.depth + 3);
+    convolution.residual = bench.add(pixels, shape.columns);
+    Rows whole = bench.add(pixels, shape.columns + 4);
+    convolution.output = whole;
+    convolution.output.offset = 2;
+    convolution.output.channels = shape.columns;
+    if (taps > 1) convolution.gather = gather;
+    convolution.weights = random_numbers(shape.columns * shape.depth * taps, 3);
+    const std::vector<float> addend = random_numbers(shape.columns, 4);
+    convolution.addend = row_of(addend);
+    convolution.residual_scale = -0.5f;
+    const Convolution c = convolution;
+    const double first = bench.at(whole, 0, 0, 0), last = bench.at(whole, samples - 1, pixels - 1, shape.columns + 3);
+
+    std::vector<float> one_worker;
+    std::string algorithm;
+    for (const std::int64_t workers : {1, 2, 5}) {
+      const auto image = whole_image ? std::optional(WholeImage{shape.height, shape.width}) : std::nullopt;
+      const auto step = convolution_step(convolution, image, unit);
+      algorithm = step->describe();
+      bench.run(*step, workers);
+      if (workers == 1) one_worker = bench.numbers();
+      EXPECT_EQ(bench.numbers(), one_worker) << algorithm << " depends on the number of workers";
+    }
+    const bool in_bf16 = algorithm.find("bf16") != std::string::npos;
+    EXPECT_EQ(in_bf16, unit.has_value()) << algorithm << " is not what is cheapest";
+    const auto exact = [&](double x) { return in_bf16 ? as_bf16(x) : x; };
+    std::vector<double> weights;
+    for (const float weight : c.weights) weights.push_back(exact(weight));
+    for (std::int64_t s = 0; s < samples; ++s) {
+      std::vector<double> x;
+      for (std::int64_t i = 0; i < shape.height * shape.width * shape.depth; ++i) {
+        x.push_back(exact(bench.at(c.input, s, i / shape.depth, i % shape.depth)));
       }
-      for (std::int64_t s = 0; s < samples; ++s) {
-        for (std::int64_t p = 0; p < pixels; ++p) {
-          for (std::int64_t n = 0; n < shape.columns; ++n) {
-            double sum = addend[n] - 0.5 * bench.at(*c.residual, s, p, n);
-            for (int t = 0; t < 9; ++t) {
-              const std::int64_t row = c.gather->index[p * 9 + t];
-              if (row < 0) continue;
-              for (std::int64_t k = 0; k < shape.depth; ++k) {
-                sum += bench.at(c.input, s, row, k) * c.weights[(n * shape.depth + k) * 9 + t];
-              }
+      for (std::int64_t p = 0; p < pixels; ++p) {
+        for (std::int64_t n = 0; n < shape.columns; ++n) {
+          double sum = addend[n] - 0.5 * bench.at(*c.residual, s, p, n);
+          for (std::int64_t t = 0; t < taps; ++t) {
+            const std::int64_t row = gather.index[p * taps + t];
+            if (row < 0) continue;
+            for (std::int64_t k = 0; k < shape.depth; ++k) {
+              sum += x[row * shape.depth + k] * weights[(n * shape.depth + k) * taps + t];
             }
-            // Of sums of about sqrt(9 depth): F(4, 3) loses some three bits of float32's 24.
-            const double allowed = 1e-5 * std::sqrt(9.0 * static_cast<double>(shape.depth)) + 1e-6;
-            ASSERT_NEAR(bench.at(c.output, s, p, n), sum, allowed)
-                << shape.height << "x" << shape.width << " " << shape.depth;
           }
+          // Of sums of about sqrt(9 depth): F(4, 3) loses some three bits of float32's 24.
+          const double allowed = 1e-5 * std::sqrt(9.0 * static_cast<double>(shape.depth)) + 1e-6;
+          ASSERT_NEAR(bench.at(c.output, s, p, n), sum, allowed)
+              << algorithm << ": " << shape.height << "x" << shape.width << " " << shape.depth;
         }
       }
-      EXPECT_EQ(bench.at(whole, 0, 0, 0), first) << "wrote before its columns";
-      EXPECT_EQ(bench.at(whole, samples - 1, pixels - 1, shape.columns + 3), last) << "wrote behind its columns";
+    }
+    EXPECT_EQ(bench.at(whole, 0, 0, 0), first) << "wrote before its columns";
+    EXPECT_EQ(bench.at(whole, samples - 1, pixels - 1, shape.columns + 3), last) << "wrote behind its columns";
+  }
+}
+
+const std::vector<Shape> shapes{{1, 1, 1, 1},    {1, 7, 3, 5},     {3, 3, 8, 8},     {7, 5, 20, 33},  {7, 7, 64, 32},
+                                {13, 9, 17, 16}, {14, 14, 48, 40}, {16, 16, 32, 64}, {28, 28, 16, 24}};
+
+// Direct and by Winograd's algorithm, whichever the shape asks for.
+TEST(Convolution, IsTheSumInDoublePrecisionForEveryShape) {
+  for (const Shape& shape : shapes) {
+    expect_the_sum(shape, window3x3(shape.height, shape.width), true, std::nullopt);
+    expect_the_sum(shape, window3x3(shape.height, shape.width), false, std::nullopt);
+  }
+}
+
+// On every unit that this CPU has.
+TEST(Convolution, IsInBf16TheSumOfRoundedNumbers) {
+  for (const kernels::bf16::Unit unit : kernels::bf16::units()) {
+    // Of AVX512-BF16 the price is another: Winograd's algorithm in float32 is cheaper for most of these.
+    if (unit == kernels::bf16::Unit::avx512) continue;
+    for (const Shape& shape : {Shape{1, 1, 32, 32},
+                               {1, 40, 64, 33},
+                               {7, 5, 40, 33},
+                               {7, 7, 64, 32},
+                               {14, 14, 48, 40},
+                               {16, 16, 32, 64},
+                               {33, 28, 32, 32},
+                               {3, 600, 32, 32}}) {
+      expect_the_sum(shape, window3x3(shape.height, shape.width), true, unit);
+    }
+    for (const Shape& shape : {Shape{1, 1, 32, 32}, {7, 5, 40, 33}, {20, 20, 64, 64}}) {
+      expect_the_sum(shape, window3x3(shape.height, shape.width), false, unit);
+      Gather itself{shape.height * shape.width, 1, {}};
+      for (std::int32_t i = 0; i < itself.pixels; ++i) itself.index.push_back(i);
+      expect_the_sum(shape, itself, false, unit);
     }
   }
 }

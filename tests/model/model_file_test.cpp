@@ -25,7 +25,7 @@ std::string refusal(const std::string& name) {
 TEST(ModelFile, IsLoadedAndRun) {
   const ModelInfo info = read_model_info(path("Good.pt"));
   EXPECT_EQ(info.name, "tiny");
-  const auto network = load_torchscript(path("Good.pt"), info);
+  const auto network = load_torchscript(path("Good.pt"), info).network;
   const torch::Tensor x = torch::ones({3, 1, 4, 4});
   EXPECT_TRUE(
       torch::equal(network->forward({.x = x, .noise = torch::full({3}, 2.0f)}), torch::full({3, 1, 4, 4}, 2.5f)));
@@ -34,7 +34,7 @@ TEST(ModelFile, IsLoadedAndRun) {
 // F(x, c) = x / 2 + c at sigma = 2: skip x + out (in x / 2 + ln(2) / 4). 1e-6: float32 rounding of values of about 1.
 TEST(Denoiser, PreconditionsTheNetwork) {
   const ModelInfo info = read_model_info(path("Good.pt"));
-  const auto network = load_torchscript(path("Good.pt"), info);
+  const auto network = load_torchscript(path("Good.pt"), info).network;
   const Denoiser f(*network, info, {});
   const double skip = 0.25 / (1.998 * 1.998 + 0.25), total = std::sqrt(4.25), out = 1.998 * 0.5 / total;
   const double expected = skip * 3 + out * (3 / total / 2 + std::log(2.0) / 4);
@@ -44,7 +44,7 @@ TEST(Denoiser, PreconditionsTheNetwork) {
 
 TEST(Denoiser, IsTheIdentityAtTheBoundary) {
   const ModelInfo info = read_model_info(path("Good.pt"));
-  const auto network = load_torchscript(path("Good.pt"), info);
+  const auto network = load_torchscript(path("Good.pt"), info).network;
   const torch::Tensor x = torch::linspace(-1, 1, 32).reshape({2, 1, 4, 4});
   EXPECT_TRUE(torch::equal(Denoiser(*network, info, {})(x, 0.002), x));
 }

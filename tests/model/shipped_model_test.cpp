@@ -16,7 +16,7 @@ TEST(FashionTeacher, DrawsBrightGarmentsOnBlack) {
   const ModelInfo info = read_model_info(file);
   EXPECT_EQ(info.role, Role::diffusion);
   EXPECT_EQ(info.label_names.at(1), "Trouser");
-  const auto network = load_torchscript(file, info);
+  const auto network = load_torchscript(file, info).network;
 
   const std::int64_t n = 8;
   const NoiseSource z = [&](std::uint32_t draw) {

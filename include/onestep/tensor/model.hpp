@@ -16,6 +16,7 @@ struct Model {
   ModelInfo info;
   torch::Device device;
   std::unique_ptr<Network> network;
+  PrecisionInUse precision;
 };
 
 /// model, errors: as of Generator::load.

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "convolution.hpp"
+
+namespace onestep::engine {
+
+/// What all algorithms have in common: what they read and write, and the epilogue.
+class ConvolutionStep : public Step {
+ public:
+  explicit ConvolutionStep(Convolution convolution) : c_(std::move(convolution)) {}
+
+  std::vector<std::size_t> reads() const override {
+    std::vector<std::size_t> buffers{c_.input.buffer};
+    if (c_.residual) buffers.push_back(c_.residual->buffer);
+    return buffers;
+  }
+  std::vector<std::size_t> writes() const override { return {c_.output.buffer}; }
+
+  std::string describe() const override {
+    std::string text = c_.what + ", " + algorithm();
+    if (c_.addend) text += " + bias";
+    if (c_.residual) text += " + residual";
+    if (c_.activation == kernels::Activation::silu) text += " + SiLU";
+    return text;
+  }
+
+ protected:
+  virtual std::string algorithm() const = 0;
+
+  std::int64_t depth() const { return c_.input.channels; }
+  std::int64_t columns() const { return c_.output.channels; }
+
+  /// Where the epilogue of one pixel reads, and where it goes.
+  struct Destination {
+    float** outputs;
+    const float** addends;
+    const float** residuals;
+  };
+
+  void set_destination(const Run& run, std::int64_t sample, std::int64_t pixel, std::int64_t column,
+                       const Destination& to, std::int64_t place) const {
+    to.outputs[place] = run.at(c_.output, sample) + pixel * c_.output.stride + column;
+    if (c_.addend) to.addends[place] = run.at(*c_.addend, sample) + column;
+    if (c_.residual) to.residuals[place] = run.at(*c_.residual, sample) + pixel * c_.residual->stride + column;
+  }
+
+  kernels::Epilogue epilogue(const Destination& to) const {
+    return {c_.addend ? to.addends : nullptr, c_.residual ? to.residuals : nullptr, c_.residual_scale, c_.activation};
+  }
+
+  Convolution c_;
+};
+
+/// In bf16, whatever the shape.
+std::unique_ptr<Step> bf16_convolution_step(Convolution convolution, std::optional<WholeImage> image,
+                                            kernels::bf16::Unit unit);
+
+}  // namespace onestep::engine

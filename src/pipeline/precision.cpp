@@ -1,0 +1,34 @@
+#include "precision.hpp"
+
+#include <sstream>
+
+#include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/noise.hpp"
+#include "plan.hpp"
+
+namespace onestep {
+
+Verdict compare_precisions(const ModelInfo& info, Network& exact, Network& reduced) {
+  const torch::InferenceMode guard;
+  Request request;
+  request.seeds = {0, 1};
+  // What many steps amount to shows in few; all of them would take longer than many a command does.
+  if (info.role == Role::diffusion) request.sampler = EulerSampler{8, {}};
+  const Plan plan = make_plan(request, info);
+  const auto count = static_cast<std::int64_t>(request.seeds.size());
+  const Tensor label = info.label_count > 0 ? torch::arange(count) % info.label_count : Tensor();
+  const auto drawn = [&](Network& network) {
+    const Denoiser denoiser(network, info, {.label = label, .guidance = plan.guidance});
+    return plan.sample([&](const Tensor& x, double sigma, double target) { return denoiser(x, sigma, target); },
+                       seeded_noise(request.seeds, info.shape));
+  };
+  constexpr double levels = 255;
+  const double difference = (drawn(exact) - drawn(reduced)).abs().mean().item<double>();
+  const double found = difference / (info.range_high - info.range_low) * levels;
+  std::ostringstream text;
+  text.precision(2);
+  text << "samples differ from those of fp32 by " << found << " of an 8-bit level on average, allowed is 1";
+  return {found <= 1, text.str()};  // false for NaN
+}
+
+}  // namespace onestep
