@@ -32,6 +32,8 @@ REFUSED = [
     (["fashion", "--schedule", "trailing", "-o", "a.png"], 2, "karras, exponential, linear"),
     (["fashion", "--eta", "0.5", "-o", "a.png"], 2, "--eta is for the sampler ddim"),
     (["fashion", "--sampler", "gamma", "--gamma", "2", "-o", "a.png"], 2, "lie in [0, 1]"),
+    (["fashion", "--precision", "fp8", "-o", "a.png"], 2, "none of auto, fp32, bf16, fp16"),
+    (["fashion", "--precision", "fp16", "-o", "a.png"], 2, "on a CPU give auto, fp32 or bf16"),
     (["fashion", "--guidance", "-1", "-o", "a.png"], 2, "guidance = -1"),
     (["fashion-teacher", "--sampler", "consistency", "-o", "a.png"], 2, "use heun, euler, ddim"),
     (["fashion", "-o", "a.xyz"], 2, ".png"),
@@ -53,8 +55,8 @@ class CommandLine(unittest.TestCase):
     def run_onestep(self, *arguments, **options):
         return subprocess.run([ONESTEP, *arguments], cwd=self.folder, capture_output=True, text=True, **options)
 
-    def drawn(self, *arguments):
-        result = self.run_onestep("generate", "fashion", *arguments, "-o", "a.npy")
+    def drawn(self, *arguments, model="fashion"):
+        result = self.run_onestep("generate", model, *arguments, "-o", "a.npy")
         self.assertEqual(result.returncode, 0, result.stderr)
         return numpy.load(self.folder / "a.npy")
 
@@ -94,7 +96,31 @@ class CommandLine(unittest.TestCase):
 
     def test_the_engine_draws_what_libtorch_draws(self):
         # float32 sums in another order, in a range of 2.
-        self.assertLess(abs(self.drawn("-n", "4") - self.drawn("-n", "4", "--no-engine")).max(), 1e-4)
+        exact = self.drawn("-n", "4", "--precision", "fp32")
+        self.assertLess(abs(exact - self.drawn("-n", "4", "--no-engine")).max(), 1e-4)
+
+    def test_bf16_draws_nearly_what_fp32_draws(self):
+        for engine in [], ["--no-engine"]:
+            for model, options in ("fashion", []), ("fashion-teacher", ["--steps", "6"]):
+                exact, rounded = (self.drawn("-n", "4", "--precision", precision, *options, *engine, model=model)
+                                  for precision in ("fp32", "bf16"))
+                # In 8-bit levels, of which there are 255 in a range of 2; one is what `auto` allows.
+                difference = abs(exact - rounded).mean() * 255 / 2
+                self.assertGreater(difference, 0.01)
+                self.assertLess(difference, 1)
+
+    def test_reports_say_which_precision_and_why(self):
+        for asked in "auto", "fp32", "bf16":
+            shown = json.loads(self.run_onestep("inspect", "fashion", "--check", "--precision", asked, "--json").stdout)
+            used, why = shown["precision"]["used"], shown["precision"]["why"]
+            if asked == "auto":  # bf16 where the processor has it: the shipped student bears it
+                self.assertRegex(why, {"bf16": "0.[0-9]+ of an 8-bit level", "fp32": "neither AMX nor AVX512-BF16"}[used])
+                self.assertIn(f"precision: {used}, {why}\n", self.run_onestep("inspect", "fashion", "--check").stdout)
+            else:
+                self.assertEqual([used, why], [asked, "as asked for"])
+            self.assertTrue(all(check["holds"] for check in shown["checks"]))
+            report = self.run_onestep("generate", "fashion", "--precision", asked, "--json", "-o", "a.npy")
+            self.assertEqual(json.loads(report.stdout)["precision"], used)
 
     def test_inspect_shows_what_a_network_was_compiled_to(self):
         shown = json.loads(self.run_onestep("inspect", "fashion", "--engine", "--batch", "2", "--json").stdout)["engine"]

@@ -95,7 +95,7 @@ def generate(onestep: str, model: Path, z: torch.Tensor, *options: str) -> torch
     numpy.save(model.with_suffix(".noise.npy"), z.numpy())
     output = model.with_suffix(".samples.npy")
     result = subprocess.run([onestep, "generate", str(model), "--noise", str(model.with_suffix(".noise.npy")), "-o",
-                             str(output), *options], capture_output=True, text=True)
+                             str(output), "--precision", "fp32", *options], capture_output=True, text=True)
     if result.returncode != 0:
         raise AssertionError(result.stderr)
     return torch.from_numpy(numpy.load(output))
