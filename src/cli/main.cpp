@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 
@@ -25,9 +27,7 @@ int exit_code(onestep::ErrorKind kind) {
   return 2;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   onestep::remember_command(argc, argv);
   CLI::App app{
       "Draws samples with consistency models, in one network call or a few, and with the diffusion models they "
@@ -78,4 +78,14 @@ int main(int argc, char** argv) {
     std::cerr << "onestep: " << error.what() << '\n';
     return 1;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int code = run(argc, argv);
+  std::cout.flush();
+  std::fflush(nullptr);
+  // Nothing is left to be written, and libtorch takes a good while to take its registries apart.
+  std::_Exit(code);
 }

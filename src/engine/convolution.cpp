@@ -74,14 +74,9 @@ class Winograd : public ConvolutionStep {
  public:
   Winograd(Convolution convolution, WholeImage image, std::int64_t m)
       : ConvolutionStep(std::move(convolution)), image_(image), m_(m), n_(m + 2) {
-    const std::int64_t positions = n_ * n_, one = kernels::packed_size(depth(), columns());
-    std::vector<float> transformed(static_cast<std::size_t>(positions * depth() * columns()));
-    kernels::winograd_filters(m_, c_.weights.data(), depth(), columns(), transformed.data());
-    packed_.resize(static_cast<std::size_t>(positions * one));
-    for (std::int64_t p = 0; p < positions; ++p) {
-      kernels::pack(transformed.data() + p * depth() * columns(), depth(), columns(), 1, depth(),
-                    packed_.data() + p * one);
-    }
+    const std::int64_t positions = n_ * n_;
+    packed_.resize(static_cast<std::size_t>(positions * kernels::packed_size(depth(), columns())));
+    kernels::winograd_filters(m_, c_.weights.data(), depth(), columns(), packed_.data());
     c_.weights = {};
     zeros_.resize(static_cast<std::size_t>(depth() + kernels::overread));
     // As many tiles at a time as the second-level cache holds, at least two of the kernel's, so that weights are read

@@ -337,7 +337,7 @@ void multiply(std::int64_t rows, std::int64_t taps, std::int64_t depth, const fl
   (rows, taps, depth, a, packed, columns, first_panel, last_panel, outputs, epilogue);
 }
 
-void winograd_filters(std::int64_t m, const float* filters, std::int64_t depth, std::int64_t columns, float* weights) {
+void winograd_filters(std::int64_t m, const float* filters, std::int64_t depth, std::int64_t columns, float* packed) {
   static constexpr double g2[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
   constexpr double a = winograd_a, b = winograd_b, at_a = 1 / (2 * a * a * (a * a - b * b)),
                    at_b = 1 / (2 * b * b * (b * b - a * a));
@@ -345,18 +345,29 @@ void winograd_filters(std::int64_t m, const float* filters, std::int64_t depth, 
                                       {at_a, -at_a * a, at_a * a * a}, {at_b, at_b * b, at_b * b * b},
                                       {at_b, -at_b * b, at_b * b * b}, {0, 0, 1}};
   const double(*g)[3] = m == 2 ? g2 : g4;
-  const std::int64_t n = m + 2;
-  for (std::int64_t column = 0; column < columns; ++column) {
-    for (std::int64_t k = 0; k < depth; ++k, filters += 9) {
-      double rows[6][3];  // G g
-      for (std::int64_t i = 0; i < n; ++i) {
-        for (int j = 0; j < 3; ++j)
-          rows[i][j] = g[i][0] * filters[j] + g[i][1] * filters[3 + j] + g[i][2] * filters[6 + j];
+  const std::int64_t n = m + 2, width = panel_width(), one = packed_size(depth, columns);
+  // A few columns at once, so that the compiler makes vectors of them; those of one panel.
+  constexpr std::int64_t some = 4;
+  const std::int64_t step = std::min(some, width);
+  for (std::int64_t first = 0; first < columns; first += step) {
+    for (std::int64_t k = 0; k < depth; ++k) {
+      double filter[9][some] = {}, rows[6][3][some];  // rows: G g
+      for (std::int64_t c = 0; c < std::min(step, columns - first); ++c) {
+        for (int j = 0; j < 9; ++j) filter[j][c] = filters[((first + c) * depth + k) * 9 + j];
       }
       for (std::int64_t i = 0; i < n; ++i) {
-        for (std::int64_t j = 0; j < n; ++j) {
-          const double value = rows[i][0] * g[j][0] + rows[i][1] * g[j][1] + rows[i][2] * g[j][2];
-          weights[((i * n + j) * columns + column) * depth + k] = static_cast<float>(value);
+        for (int j = 0; j < 3; ++j) {
+          for (std::int64_t c = 0; c < some; ++c) {
+            rows[i][j][c] = g[i][0] * filter[j][c] + g[i][1] * filter[3 + j][c] + g[i][2] * filter[6 + j][c];
+          }
+        }
+      }
+      float* to = packed + (first / width * depth + k) * width + first % width;
+      for (std::int64_t i = 0; i < n; ++i) {
+        for (std::int64_t j = 0; j < n; ++j, to += one) {
+          for (std::int64_t c = 0; c < step; ++c) {
+            to[c] = static_cast<float>(rows[i][0][c] * g[j][0] + rows[i][1][c] * g[j][1] + rows[i][2][c] * g[j][2]);
+          }
         }
       }
     }

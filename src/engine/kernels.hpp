@@ -47,8 +47,9 @@ void multiply(std::int64_t rows, std::int64_t taps, std::int64_t depth, const fl
 // Winograd's minimal filtering F(m x m, 3 x 3) (Winograd 1980; Lavin & Gray 2016): a tile of (m + 2)^2 inputs gives m^2
 // outputs with (m + 2)^2 multiplications a channel pair, in place of 9 m^2. m is 2 or 4.
 
-/// U = G g G^T. filters: [columns][depth][3][3]. weights: [(m + 2)^2][depth][columns].
-void winograd_filters(std::int64_t m, const float* filters, std::int64_t depth, std::int64_t columns, float* weights);
+/// U = G g G^T, packed: (m + 2)^2 times packed_size(depth, columns) floats, zeros at first. filters:
+/// [columns][depth][3][3].
+void winograd_filters(std::int64_t m, const float* filters, std::int64_t depth, std::int64_t columns, float* packed);
 
 /// V = B^T d B of one tile. pixels: (m + 2)^2 pointers to channels. V at transformed + position * position_stride.
 void winograd_input(std::int64_t m, const float* const* pixels, std::int64_t channels, float* transformed,

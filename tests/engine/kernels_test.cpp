@@ -107,20 +107,16 @@ TEST_P(Kernels, WinogradIsTheConvolution) {
       for (const std::int64_t columns : {1, 5, 16, 21}) {
         const std::int64_t n = m + 2, positions = n * n;
         const Numbers x = random_numbers(positions * depth, 1), filters = random_numbers(columns * depth * 9, 2);
+        const std::int64_t one = packed_size(depth, columns), panels = (columns + panel_width() - 1) / panel_width();
         Numbers transformed(static_cast<std::size_t>(positions * (depth + overread))),
-            weights(static_cast<std::size_t>(positions * depth * columns));
+            packed(static_cast<std::size_t>(positions * one));
         winograd_input(m, rows_of(x.data(), positions, depth).data(), depth, transformed.data(), depth + overread);
-        winograd_filters(m, filters.data(), depth, columns, weights.data());
+        winograd_filters(m, filters.data(), depth, columns, packed.data());
         Numbers products(static_cast<std::size_t>(positions * (columns + overread)));
         for (std::int64_t p = 0; p < positions; ++p) {
-          for (std::int64_t c = 0; c < columns; ++c) {
-            double sum = 0;
-            for (std::int64_t k = 0; k < depth; ++k) {
-              sum +=
-                  static_cast<double>(transformed[p * (depth + overread) + k]) * weights[(p * columns + c) * depth + k];
-            }
-            products[p * (columns + overread) + c] = static_cast<float>(sum);
-          }
+          const float* const row = transformed.data() + p * (depth + overread);
+          float* const product = products.data() + p * (columns + overread);
+          multiply(1, 1, depth, &row, packed.data() + p * one, columns, 0, panels, &product);
         }
         Numbers y(static_cast<std::size_t>(m * m * columns), -7);
         auto outputs = rows_of(y.data(), m * m, columns);
