@@ -108,7 +108,9 @@ class Compiled : public Network {
   /// As many samples as keep their activations in the caches, and enough for the weights to be read seldom.
   std::int64_t samples_at_once(std::int64_t most) const {
     constexpr std::int64_t cached = 2'000'000;  // floats
-    const std::int64_t fit = std::clamp<std::int64_t>(cached / std::max<std::int64_t>(program_.workspace, 1), 1, 16);
+    constexpr std::int64_t enough = 8;
+    const std::int64_t fit =
+        std::clamp<std::int64_t>(cached / std::max<std::int64_t>(program_.workspace, 1), 1, enough);
     return divide_up(most, divide_up(most, fit));
   }
 
