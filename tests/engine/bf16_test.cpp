@@ -27,6 +27,10 @@ struct Multiplier {
   std::int64_t target;
 };
 
+void PrintTo(const Multiplier& multiplier, std::ostream* out) {
+  *out << name(multiplier.unit) << ", " << hwy::TargetName(multiplier.target);
+}
+
 std::vector<Multiplier> multipliers() {
   std::vector<Multiplier> all;
   for (const Unit unit : units()) {
