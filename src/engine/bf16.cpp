@@ -162,20 +162,12 @@ std::int64_t packed_size(std::int64_t taps, std::int64_t depth, std::int64_t col
 void pack(const float* weights, std::int64_t taps, std::int64_t depth, std::int64_t columns, Number* packed) {
   constexpr std::int64_t half = panel_width / 2;
   std::vector<float> ordered(static_cast<std::size_t>(packed_size(taps, depth, columns)));
-  float* to = ordered.data();
-  for (std::int64_t first = 0; first < columns; first += panel_width) {
-    for (std::int64_t t = 0; t < taps; ++t) {
-      for (std::int64_t chunk = 0; chunk < padded(depth); chunk += depth_step) {
-        for (std::int64_t h = 0; h < panel_width; h += half) {
-          for (std::int64_t pair = 0; pair < depth_step; pair += 2) {
-            for (std::int64_t i = 0; i < half; ++i) {
-              for (std::int64_t j = 0; j < 2; ++j, ++to) {
-                const std::int64_t k = chunk + pair + j, n = first + h + i;
-                if (k < depth && n < columns) *to = weights[(n * depth + k) * taps + t];
-              }
-            }
-          }
-        }
+  for (std::int64_t n = 0; n < columns; ++n) {
+    for (std::int64_t k = 0; k < depth; ++k) {
+      for (std::int64_t t = 0; t < taps; ++t, ++weights) {
+        const std::int64_t chunk = (n / panel_width * taps + t) * padded(depth) + k / depth_step * depth_step;
+        const std::int64_t row = n % panel_width / half * depth_step / 2 + k % depth_step / 2;
+        ordered[chunk * panel_width + row * panel_width + n % half * 2 + k % 2] = *weights;
       }
     }
   }

@@ -20,7 +20,7 @@ struct Block {
 class Bf16Convolution : public ConvolutionStep {
  public:
   Bf16Convolution(Convolution convolution, bf16::Unit unit) : ConvolutionStep(std::move(convolution)), unit_(unit) {
-    taps_ = c_.gather ? c_.gather->taps : 1;
+    taps_ = taps_of(c_);
     packed_.resize(static_cast<std::size_t>(bf16::packed_size(taps_, depth(), columns())));
     bf16::pack(c_.weights.data(), taps_, depth(), columns(), packed_.data());
     c_.weights = {};
@@ -32,13 +32,13 @@ class Bf16Convolution : public ConvolutionStep {
   std::int64_t stride() const { return bf16::padded(depth()); }
   std::int64_t panels() const { return divide_up(columns(), bf16::panel_width); }
 
-  /// Parts into which the columns are split, so that `items` items keep all workers busy.
-  std::int64_t column_parts(std::int64_t items, std::int64_t workers) const {
-    return workers == 1 ? 1 : std::clamp<std::int64_t>(divide_up(2 * workers, items), 1, panels());
+  // Two items a worker: a part converts its rows again.
+  std::int64_t parts_of(std::int64_t items, std::int64_t workers) const {
+    return column_parts(items, workers, 2, panels());
   }
 
-  static std::int64_t block_bytes(std::int64_t rows, std::int64_t stride, std::int64_t outputs) {
-    return Scratch::bytes<bf16::Number>(rows * stride) + 3 * Scratch::bytes<float*>(outputs);
+  std::int64_t block_bytes(std::int64_t rows, std::int64_t outputs) const {
+    return Scratch::bytes<bf16::Number>(rows * stride()) + 3 * Scratch::bytes<float*>(outputs);
   }
   Block take_block(std::byte* memory, std::int64_t rows, std::int64_t outputs) const {
     Scratch scratch(memory);
@@ -78,26 +78,25 @@ class Gathered : public Bf16Convolution {
  public:
   Gathered(Convolution convolution, bf16::Unit unit) : Bf16Convolution(std::move(convolution), unit) {
     constexpr std::int64_t cached = 250'000;  // numbers that stay in the second-level cache
-    rows_ = std::clamp<std::int64_t>(cached / (taps_ * stride()), 1, 256 / bf16::tile_rows * bf16::tile_rows);
-    rows_ = divide_up(rows_, bf16::tile_rows) * bf16::tile_rows;
+    const std::int64_t rows = std::clamp<std::int64_t>(cached / (taps_ * stride()), 1, 256);
+    rows_ = divide_up(rows, bf16::tile_rows) * bf16::tile_rows;
     for (std::int64_t t = 0; t < taps_; ++t) offsets_.push_back(t * rows_ * stride());
   }
 
-  std::int64_t scratch_bytes() const override { return block_bytes(taps_ * rows_, stride(), rows_); }
+  std::int64_t scratch_bytes() const override { return block_bytes(taps_ * rows_, rows_); }
 
   void run(const Run& run) const override {
     const std::int64_t pixels = c_.output.count, rows = run.samples * pixels;
     const std::int64_t workers = run.team->workers();
     const std::int64_t blocks = std::max(divide_up(rows, rows_), std::min(workers, divide_up(rows, bf16::tile_rows)));
-    const std::int64_t parts = column_parts(blocks, workers);
+    const std::int64_t parts = parts_of(blocks, workers);
     run.team->share(blocks * parts, [&](std::int64_t item, std::byte* memory) {
       const std::int64_t b = item / parts, first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
       const Block block = take_block(memory, taps_ * rows_, rows_);
       for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t sample = (first + i) / pixels, pixel = (first + i) % pixels;
         for (std::int64_t t = 0; t < taps_; ++t) {
-          const std::int64_t row = c_.gather ? c_.gather->index[pixel * taps_ + t] : pixel;
-          convert(run, sample, row, block, t * rows_ + i);
+          convert(run, sample, source(pixel, t), block, t * rows_ + i);
         }
         set_destination(run, sample, pixel, block, i);
       }
@@ -121,9 +120,7 @@ class Windowed : public Bf16Convolution {
     most_rows_ = std::max<std::int64_t>(1, most / pitch_);
   }
 
-  std::int64_t scratch_bytes() const override {
-    return block_bytes(converted(most_rows_), stride(), most_rows_ * pitch_);
-  }
+  std::int64_t scratch_bytes() const override { return block_bytes(converted(most_rows_), most_rows_ * pitch_); }
 
   void run(const Run& run) const override {
     const std::int64_t workers = run.team->workers(), height = image_.height;
@@ -132,7 +129,7 @@ class Windowed : public Bf16Convolution {
     const std::int64_t bands = divide_up(height, std::clamp<std::int64_t>(wanted / pitch_, 1, height));
     const std::int64_t at_once =
         bands > 1 ? 1 : std::clamp<std::int64_t>(wanted / ((height + 1) * pitch_), 1, run.samples);
-    const std::int64_t groups = divide_up(run.samples, at_once), parts = column_parts(groups * bands, workers);
+    const std::int64_t groups = divide_up(run.samples, at_once), parts = parts_of(groups * bands, workers);
     run.team->share(groups * bands * parts, [&](std::int64_t item, std::byte* memory) {
       const std::int64_t part = item % parts, band = item / parts % bands, group = item / parts / bands;
       compute(run, group * run.samples / groups, (group + 1) * run.samples / groups, band * height / bands,
@@ -161,7 +158,7 @@ class Windowed : public Bf16Convolution {
       convert(run, sample, -1, block, place);
       for (std::int64_t x = 0; x < image_.width; ++x) {
         // Tap 4 is the pixel itself.
-        const std::int64_t from = inside ? c_.gather->index[(y * image_.width + x) * 9 + 4] : -1;
+        const std::int64_t from = inside ? source(y * image_.width + x, 4) : -1;
         convert(run, sample, from, block, place + 1 + x);
         if (row < 0 || row == rows) continue;
         if (inside && y < bottom) {

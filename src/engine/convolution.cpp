@@ -8,16 +8,10 @@ namespace {
 
 std::int64_t panels(std::int64_t columns) { return divide_up(columns, kernels::panel_width()); }
 
-/// Parts into which the columns are split, so that `blocks` blocks of rows keep all workers busy.
-std::int64_t column_parts(std::int64_t blocks, std::int64_t workers, std::int64_t columns) {
-  // With four items a worker or more none waits long for the last.
-  return std::clamp<std::int64_t>(divide_up(4 * workers, blocks), 1, workers == 1 ? 1 : panels(columns));
-}
-
 class Direct : public ConvolutionStep {
  public:
   explicit Direct(Convolution convolution) : ConvolutionStep(std::move(convolution)) {
-    taps_ = c_.gather ? c_.gather->taps : 1;
+    taps_ = taps_of(c_);
     const std::int64_t all = taps_ * depth();
     // The kernel sums tap by tap.
     std::vector<float> by_tap(static_cast<std::size_t>(columns() * all));
@@ -41,7 +35,9 @@ class Direct : public ConvolutionStep {
 
   void run(const Run& run) const override {
     const std::int64_t pixels = c_.output.count, rows = run.samples * pixels, blocks = divide_up(rows, block);
-    const std::int64_t parts = column_parts(blocks, run.team->workers(), columns()), all_panels = panels(columns());
+    const std::int64_t all_panels = panels(columns());
+    // With four items a worker or more none waits long for the last.
+    const std::int64_t parts = column_parts(blocks, run.team->workers(), 4, all_panels);
     run.team->share(blocks * parts, [&](std::int64_t item, std::byte* memory) {
       const std::int64_t b = item / parts, part = item % parts;
       const std::int64_t first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
@@ -53,7 +49,7 @@ class Direct : public ConvolutionStep {
         const std::int64_t sample = (first + i) / pixels, pixel = (first + i) % pixels;
         const float* input = run.at(c_.input, sample);
         for (std::int64_t t = 0; t < taps_; ++t) {
-          const std::int64_t row = c_.gather ? c_.gather->index[pixel * taps_ + t] : pixel;
+          const std::int64_t row = source(pixel, t);
           a[t * count + i] = row < 0 ? zeros_.data() : input + row * c_.input.stride;
         }
         set_destination(run, sample, pixel, 0, to, i);
@@ -92,7 +88,7 @@ class Winograd : public ConvolutionStep {
         for (std::int64_t j = 0; j < n_; ++j) {
           const std::int64_t y = tile / across_ * m_ + i - 1, x = tile % across_ * m_ + j - 1;
           const bool inside = y >= 0 && y < image.height && x >= 0 && x < image.width;
-          sources_.push_back(inside ? c_.gather->index[(y * image.width + x) * 9 + 4] : -1);
+          sources_.push_back(inside ? static_cast<std::int32_t>(source(y * image.width + x, 4)) : -1);
         }
       }
     }
@@ -194,7 +190,7 @@ Algorithm cheapest(const Convolution& c, const std::optional<WholeImage>& image,
                    std::optional<kernels::bf16::Unit> unit) {
   // A weight is fetched from afar at the price of about this many multiplications, in batches of a few samples.
   constexpr double fetch = 8;
-  const std::int64_t taps = c.gather ? c.gather->taps : 1;
+  const std::int64_t taps = taps_of(c);
   const auto depth = static_cast<double>(c.input.channels), columns = static_cast<double>(c.output.channels);
   Algorithm best;
   double least = (static_cast<double>(c.output.count) + fetch) * static_cast<double>(taps) * depth * columns;

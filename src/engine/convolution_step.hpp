@@ -1,8 +1,20 @@
 #pragma once
 
+#include <algorithm>
+
 #include "convolution.hpp"
+#include "scratch.hpp"
 
 namespace onestep::engine {
+
+inline std::int64_t taps_of(const Convolution& convolution) {
+  return convolution.gather ? convolution.gather->taps : 1;
+}
+
+/// Parts into which a matrix of so many panels of columns is split, so that `items` items become about `each` a worker.
+inline std::int64_t column_parts(std::int64_t items, std::int64_t workers, std::int64_t each, std::int64_t panels) {
+  return std::clamp<std::int64_t>(divide_up(each * workers, items), 1, workers == 1 ? 1 : panels);
+}
 
 /// What all algorithms have in common: what they read and write, and the epilogue.
 class ConvolutionStep : public Step {
@@ -29,6 +41,11 @@ class ConvolutionStep : public Step {
 
   std::int64_t depth() const { return c_.input.channels; }
   std::int64_t columns() const { return c_.output.channels; }
+
+  /// The row of the input that a tap of a pixel reads, or -1: padding.
+  std::int64_t source(std::int64_t pixel, std::int64_t tap) const {
+    return c_.gather ? c_.gather->index[static_cast<std::size_t>(pixel * c_.gather->taps + tap)] : pixel;
+  }
 
   /// Where the epilogue of one pixel reads, and where it goes.
   struct Destination {

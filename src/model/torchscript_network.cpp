@@ -183,30 +183,28 @@ namespace {
 LoadedNetwork choose_network(torch::jit::Module module, TorchScriptNetwork& exact, const NetworkInput& one,
                              const NetworkOptions& options) {
   using kernels::bf16::Unit;
-  const auto as_it_is = [&](std::string why_not, Precision precision, std::string why) {
-    return LoadedNetwork{std::make_unique<TorchScriptNetwork>(std::move(module), std::move(why_not), precision),
-                         {precision, std::move(why)}};
-  };
   const bool automatic = options.precision == Precision::automatic;
   const Precision asked = automatic ? Precision::fp32 : options.precision;
-  const std::string as_asked = automatic ? "" : "as asked for";
-  if (options.device.is_cuda()) return as_it_is("it runs on a GPU", asked, automatic ? "it runs on a GPU" : as_asked);
-  if (!options.compile) {
-    return as_it_is("it was asked to run as it is", asked, automatic ? "libtorch runs the network as it is" : as_asked);
-  }
+  const auto in_use = [&](const std::string& why) { return PrecisionInUse{asked, automatic ? why : "as asked for"}; };
+  const auto as_it_is = [&](const std::string& why_not, const std::string& why) {
+    return LoadedNetwork{std::make_unique<TorchScriptNetwork>(std::move(module), why_not, asked), in_use(why)};
+  };
+  if (options.device.is_cuda()) return as_it_is("it runs on a GPU", "it runs on a GPU");
+  const std::string libtorch_runs_it = "libtorch runs the network as it is";
+  if (!options.compile) return as_it_is("it was asked to run as it is", libtorch_runs_it);
   try {
     const Unit unit = kernels::bf16::units().back();
-    if (asked == Precision::bf16) return {engine::compile(module, one, unit), {Precision::bf16, as_asked}};
-    if (!automatic) return {engine::compile(module, one), {Precision::fp32, as_asked}};
-    if (unit == Unit::emulated) {
-      return {engine::compile(module, one), {Precision::fp32, "this CPU has neither AMX nor AVX512-BF16"}};
+    if (asked == Precision::bf16) return {engine::compile(module, one, unit), in_use("")};
+    std::string why = "this CPU has neither AMX nor AVX512-BF16";
+    if (automatic && unit != Unit::emulated) {
+      auto reduced = engine::compile(module, one, unit);
+      const Verdict verdict = options.compare(exact, *reduced);
+      if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
+      why = "in bf16 " + verdict.found;
     }
-    auto reduced = engine::compile(module, one, unit);
-    const Verdict verdict = options.compare(exact, *reduced);
-    if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
-    return {engine::compile(module, one), {Precision::fp32, "in bf16 " + verdict.found}};
+    return {engine::compile(module, one), in_use(why)};
   } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
-    return as_it_is(first_line(reason), asked, automatic ? "libtorch runs the network as it is" : as_asked);
+    return as_it_is(first_line(reason), libtorch_runs_it);
   }
 }
 
