@@ -25,7 +25,7 @@ double root_mean_square(const Tensor& x) { return x.square().mean().sqrt().item<
 }  // namespace
 
 std::vector<Check> Generator::check() const {
-  const auto& [file, info, device, network, sample_size, precision] = *parts_;
+  const auto& [file, info, device, network, precision] = *parts_;
   return translated(file, [&] {
     const torch::InferenceMode guard;
     const std::vector<std::uint64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
@@ -77,7 +77,7 @@ std::vector<Check> Generator::check() const {
 }
 
 EngineReport Generator::engine(std::int64_t batch) const {
-  const auto& [file, info, device, network, sample_size, precision] = *parts_;
+  const auto& [file, info, device, network, precision] = *parts_;
   if (batch < 1) throw Error(ErrorKind::usage, "batch = " + std::to_string(batch) + " must be 1 or more");
   return translated(file, [&] {
     const torch::InferenceMode guard;

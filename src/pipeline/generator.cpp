@@ -60,10 +60,7 @@ Model load_model(const std::string& model, const LoadOptions& options) {
 }
 
 Generator Generator::load(const std::string& model, const LoadOptions& options) {
-  auto [file, info, device, network, precision] = load_model(model, options);
-  const std::int64_t size = c10::multiply_integers(info.shape);
-  return Generator(
-      std::unique_ptr<Parts>(new Parts{file, std::move(info), device, std::move(network), size, std::move(precision)}));
+  return Generator(std::unique_ptr<Parts>(new Parts{load_model(model, options)}));
 }
 
 namespace {
@@ -84,7 +81,8 @@ Report Generator::plan(const Request& request) const {
 
 Report Generator::generate(const Request& request, const Sink& sink, const OnProgress& on_progress,
                            std::stop_token stop) const {
-  const auto& [file, info, device, network, sample_size, precision] = *parts_;
+  const auto& [file, info, device, network, precision] = *parts_;
+  const std::int64_t sample_size = c10::multiply_integers(info.shape);  // values
   const Plan plan = make_plan(request, info);
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   Report report = report_of(plan, info);

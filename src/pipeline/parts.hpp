@@ -2,23 +2,16 @@
 
 #include <torch/csrc/jit/runtime/jit_exception.h>
 
-#include <memory>
 #include <string>
 
 #include "onestep/generator.hpp"
-#include "onestep/tensor/network.hpp"
+#include "onestep/tensor/model.hpp"
 #include "torch_error.hpp"
 
 namespace onestep {
 
-struct Generator::Parts {
-  std::string file;
-  ModelInfo info;
-  torch::Device device;
-  std::unique_ptr<Network> network;
-  std::int64_t sample_size;  // values
-  PrecisionInUse precision;
-};
+/// A loaded model, out of sight of the public header, which knows no torch.
+struct Generator::Parts : Model {};
 
 /// The result of work(), every exception of libtorch turned into Error: none leaves the library.
 template <typename Work>

@@ -5,21 +5,11 @@
 
 #include <bit>
 #include <cmath>
-#include <random>
+
+#include "numbers.hpp"
 
 namespace onestep::kernels::bf16 {
 namespace {
-
-float as_float(Number number) { return std::bit_cast<float>(static_cast<std::uint32_t>(number) << 16); }
-
-std::vector<float> random_numbers(std::int64_t count, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> numbers(static_cast<std::size_t>(count));
-  for (float& number : numbers) number = normal(engine);
-  numbers.resize(numbers.size() + overread, std::nanf(""));  // what lies behind is never used
-  return numbers;
-}
 
 /// What multiplies: a unit, and for the emulated one an instruction set.
 struct Multiplier {

@@ -5,21 +5,13 @@
 
 #include <array>
 #include <cmath>
-#include <random>
+
+#include "numbers.hpp"
 
 namespace onestep::kernels {
 namespace {
 
 using Numbers = std::vector<float>;
-
-Numbers random_numbers(std::int64_t count, unsigned seed, float mean = 0, float deviation = 1) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<float> normal(mean, deviation);
-  Numbers numbers(static_cast<std::size_t>(count));
-  for (float& number : numbers) number = normal(engine);
-  numbers.resize(numbers.size() + overread, std::nanf(""));  // what lies behind is never used
-  return numbers;
-}
 
 template <typename T>
 std::vector<T*> rows_of(T* first, std::int64_t rows, std::int64_t stride) {

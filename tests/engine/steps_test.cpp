@@ -2,10 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
 #include <numeric>
 #include <random>
+
+#include "numbers.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -94,7 +95,7 @@ float as_bf16(double x) {
   std::vector<float> one(1 + kernels::overread, static_cast<float>(x));
   std::vector<kernels::bf16::Number> number(kernels::bf16::padded(1));
   kernels::bf16::convert(one.data(), 1, number.data());
-  return std::bit_cast<float>(static_cast<std::uint32_t>(number[0]) << 16);
+  return kernels::bf16::as_float(number[0]);
 }
 
 /// A convolution of window `gather` with an addend and a residual, into a part of wider rows, against double precision.
