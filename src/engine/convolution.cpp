@@ -71,13 +71,12 @@ class Winograd : public ConvolutionStep {
   Winograd(Convolution convolution, WholeImage image, std::int64_t m)
       : ConvolutionStep(std::move(convolution)), image_(image), m_(m), n_(m + 2) {
     const std::int64_t positions = n_ * n_;
-    packed_.resize(static_cast<std::size_t>(positions * kernels::packed_size(depth(), columns())));
-    kernels::winograd_filters(m_, c_.weights.data(), depth(), columns(), packed_.data());
+    packed_.resize(static_cast<std::size_t>(kernels::packed_size(9 * depth(), columns())));
+    kernels::pack(c_.weights.data(), 9 * depth(), columns(), 1, 9 * depth(), packed_.data());
     c_.weights = {};
     zeros_.resize(static_cast<std::size_t>(depth() + kernels::overread));
-    // As many tiles at a time as the second-level cache holds, at least two of the kernel's, so that weights are read
-    // seldom.
-    constexpr std::int64_t cached = 60'000;  // floats
+    // As many tiles at a time as a cache holds, so that filters are transformed seldom; at least two of the kernel's.
+    constexpr std::int64_t cached = 250'000;  // floats
     block_ = std::clamp<std::int64_t>(cached / (positions * depth()) / 12 * 12, 12, 48);
 
     down_ = divide_up(image.height, m_);
@@ -99,6 +98,7 @@ class Winograd : public ConvolutionStep {
   std::int64_t scratch_bytes() const override {
     const std::int64_t positions = n_ * n_;
     return Scratch::bytes<float>(positions * (block_ * depth() + gap) + kernels::overread) +
+           Scratch::bytes<float>(positions * kernels::winograd_filter_stride()) +
            Scratch::bytes<float>(positions * (block_ * kernels::panel_width() + gap)) +
            2 * Scratch::bytes<float*>(block_) + Scratch::bytes<float*>(positions) + 3 * Scratch::bytes<float*>(m_ * m_);
   }
@@ -129,6 +129,8 @@ class Winograd : public ConvolutionStep {
     const std::int64_t v_stride = count * depth() + gap, product_stride = count * width + gap;
     Scratch scratch(memory);
     float* v = scratch.take<float>(positions * v_stride + kernels::overread);
+    const std::int64_t filter_stride = kernels::winograd_filter_stride();
+    float* filters = scratch.take<float>(positions * filter_stride);
     float* products = scratch.take<float>(positions * product_stride);
     const float** a = scratch.take<const float*>(count);
     float** to_products = scratch.take<float*>(count);
@@ -146,15 +148,17 @@ class Winograd : public ConvolutionStep {
     }
 
     // A panel of columns at a time, so that its products are still in the cache when they are transformed.
-    const std::int64_t one = kernels::packed_size(depth(), columns());
     for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
-      for (std::int64_t p = 0; p < positions; ++p) {
-        for (std::int64_t i = 0; i < count; ++i) {
-          a[i] = v + p * v_stride + i * depth();
-          to_products[i] = products + p * product_stride + i * width;
+      for (std::int64_t k = 0; k < depth(); k += kernels::winograd_depth) {
+        const std::int64_t ks = std::min(kernels::winograd_depth, depth() - k);
+        kernels::winograd_filters(m_, packed_.data() + (panel * depth() + k) * 9 * width, ks, filters);
+        for (std::int64_t p = 0; p < positions; ++p) {
+          for (std::int64_t i = 0; i < count; ++i) {
+            a[i] = v + p * v_stride + i * depth() + k;
+            to_products[i] = products + p * product_stride + i * width;
+          }
+          kernels::multiply(count, 1, ks, a, filters + p * filter_stride, width, 0, 1, to_products, nullptr, k > 0);
         }
-        kernels::multiply(count, 1, depth(), a, packed_.data() + p * one + panel * depth() * width, width, 0, 1,
-                          to_products);
       }
       for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t sample = (first + i) / tiles, tile = (first + i) % tiles;
@@ -188,8 +192,9 @@ struct Algorithm {
 /// float32.
 Algorithm cheapest(const Convolution& c, const std::optional<WholeImage>& image,
                    std::optional<kernels::bf16::Unit> unit) {
-  // A weight is fetched from afar at the price of about this many multiplications, in batches of a few samples.
-  constexpr double fetch = 8;
+  // In batches of a few samples a weight is fetched from afar at the price of about this many multiplications, and a
+  // filter is transformed for this many a position.
+  constexpr double fetch = 8, transform = 2;
   const std::int64_t taps = taps_of(c);
   const auto depth = static_cast<double>(c.input.channels), columns = static_cast<double>(c.output.channels);
   Algorithm best;
@@ -203,9 +208,9 @@ Algorithm cheapest(const Convolution& c, const std::optional<WholeImage>& image,
     if (!image) break;
     const std::int64_t positions = (m + 2) * (m + 2);
     const auto products = static_cast<double>(positions * divide_up(image->height, m) * divide_up(image->width, m));
+    const double filter = fetch * static_cast<double>(taps) + transform * static_cast<double>(positions);
     // Transforms touch every channel of a tile (m + 2)^2 times, at about the price of 4 multiplications.
-    consider((products + fetch * static_cast<double>(positions)) * depth * columns + 4 * products * (depth + columns),
-             {false, m});
+    consider((products + filter) * depth * columns + 4 * products * (depth + columns), {false, m});
   }
   if (unit) {
     // What is emulated is what AMX would do, whose tiles have an eighth of float32's price, converted numbers included.

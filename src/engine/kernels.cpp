@@ -10,13 +10,6 @@
 
 #include "kernels-inl.hpp"
 
-#ifndef ONESTEP_WINOGRAD_POINTS
-#define ONESTEP_WINOGRAD_POINTS
-namespace onestep::kernels {
-constexpr float winograd_a = 0.75f, winograd_b = 1.5f;
-}
-#endif
-
 HWY_BEFORE_NAMESPACE();
 namespace onestep::kernels {
 namespace HWY_NAMESPACE {
@@ -30,10 +23,12 @@ constexpr int tile_rows = lanes >= 16 ? 12 : lanes == 8 ? 6 : 4;
 template <int rows>
 HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const float* const* a, std::int64_t tap_stride,
                                 const float* HWY_RESTRICT b, float* const* outputs, std::int64_t c,
-                                std::int64_t columns, const Epilogue* epilogue, std::int64_t row) {
+                                std::int64_t columns, const Epilogue* epilogue, std::int64_t row, bool continued) {
   V sums[rows][vectors];
   for (int m = 0; m < rows; ++m) {
-    for (int v = 0; v < vectors; ++v) sums[m][v] = hn::Zero(d);
+    for (int v = 0; v < vectors; ++v) {
+      sums[m][v] = continued ? hn::LoadU(d, outputs[m] + c + v * lanes) : hn::Zero(d);
+    }
   }
   for (std::int64_t t = 0; t < taps; ++t, a += tap_stride) {
     const float* HWY_RESTRICT in[rows];
@@ -47,18 +42,42 @@ HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const flo
       }
     }
   }
+  // Loops of constant length and a few instructions each, which the compiler unrolls: the sums stay in registers.
+  if (epilogue && epilogue->addends) {
+    for (int m = 0; m < rows; ++m) {
+      const float* const addend = epilogue->addends[row + m] + c;
+      for (int v = 0; v < vectors; ++v) sums[m][v] = hn::Add(sums[m][v], hn::LoadU(d, addend + v * lanes));
+    }
+  }
+  if (epilogue && epilogue->residuals) {
+    const V scale = hn::Set(d, epilogue->residual_scale);
+    for (int m = 0; m < rows; ++m) {
+      const float* const residual = epilogue->residuals[row + m] + c;
+      for (int v = 0; v < vectors; ++v)
+        sums[m][v] = hn::MulAdd(scale, hn::LoadU(d, residual + v * lanes), sums[m][v]);
+    }
+  }
+  const bool activated = epilogue && epilogue->activation == Activation::silu;
+  if (!activated && columns - c >= panel) {
+    for (int m = 0; m < rows; ++m) {
+      for (int v = 0; v < vectors; ++v) hn::StoreU(sums[m][v], d, outputs[m] + c + v * lanes);
+    }
+    return;
+  }
+  HWY_ALIGN float parts[rows][panel];
   for (int m = 0; m < rows; ++m) {
-    for (int v = 0; v < vectors; ++v) {
-      const std::int64_t first = c + v * lanes;
-      if (first >= columns) break;
-      const V sum = epilogue ? finish(sums[m][v], *epilogue, row + m, first) : sums[m][v];
-      store_some(sum, outputs[m] + first, columns - first);
+    for (int v = 0; v < vectors; ++v) hn::Store(sums[m][v], d, parts[m] + v * lanes);
+  }
+  for (int m = 0; m < rows; ++m) {
+    for (std::int64_t i = 0; i < panel && c + i < columns; i += lanes) {
+      const V value = hn::Load(d, parts[m] + i);
+      store_some(activated ? silu(value) : value, outputs[m] + c + i, columns - c - i);
     }
   }
 }
 
 using Tile = void (*)(std::int64_t, std::int64_t, const float* const*, std::int64_t, const float*, float* const*,
-                      std::int64_t, std::int64_t, const Epilogue*, std::int64_t);
+                      std::int64_t, std::int64_t, const Epilogue*, std::int64_t, bool);
 
 template <int... rows>
 constexpr std::array<Tile, sizeof...(rows)> tiles(std::integer_sequence<int, rows...>) {
@@ -67,7 +86,7 @@ constexpr std::array<Tile, sizeof...(rows)> tiles(std::integer_sequence<int, row
 
 void multiply(std::int64_t rows, std::int64_t taps, std::int64_t depth, const float* const* a, const float* packed,
               std::int64_t columns, std::int64_t first_panel, std::int64_t last_panel, float* const* outputs,
-              const Epilogue* epilogue) {
+              const Epilogue* epilogue, bool continued) {
   static constexpr auto tile = tiles(std::make_integer_sequence<int, tile_rows>());
   // As few tiles as can be, of nearly the same height: one of a single row takes as long as one of several.
   const std::int64_t blocks = (rows + tile_rows - 1) / tile_rows;
@@ -76,12 +95,16 @@ void multiply(std::int64_t rows, std::int64_t taps, std::int64_t depth, const fl
     for (std::int64_t block = 0; block < blocks; ++block) {
       const std::int64_t first = block * rows / blocks, last = (block + 1) * rows / blocks;
       tile[static_cast<std::size_t>(last - first - 1)](taps, depth, a + first, rows, b, outputs + first, p * panel,
-                                                       columns, epilogue, first);
+                                                       columns, epilogue, first, continued);
     }
   }
 }
 
 std::int64_t panel_width() { return panel; }
+
+// 16 more, so that those of one weight do not fall into the same set of the cache.
+constexpr std::int64_t filter_stride = winograd_depth * panel + 16;
+std::int64_t winograd_filter_stride() { return filter_stride; }
 
 void pack(const float* weights, std::int64_t depth, std::int64_t columns, std::int64_t depth_stride,
           std::int64_t column_stride, float* packed) {
@@ -107,7 +130,16 @@ HWY_INLINE void transform_input2(const V* x, std::int64_t stride, V* y, std::int
 // The points of F(4, 3) are 0, a, -a, b, -b and infinity. With a = 3/4 and b = 3/2, of which all powers used are exact,
 // the largest rounding error is a quarter of that of the usual 1 and 2 (Barabasz et al. 2020 show how much the points
 // matter).
-constexpr float a1 = winograd_a, a2 = a1 * a1, a3 = a2 * a1, b1 = winograd_b, b2 = b1 * b1, b3 = b2 * b1;
+constexpr float a1 = 0.75f, a2 = a1 * a1, a3 = a2 * a1, b1 = 1.5f, b2 = b1 * b1, b3 = b2 * b1;
+template <std::int64_t m>
+constexpr std::array<float, 2> points = {m == 2 ? 1 : a1, b1};
+
+// G without the factors of its rows, which A^T has in their place: there are fewer outputs than filters.
+HWY_INLINE void at_points(V x0, V x1, V x2, float point, V& plus, V& minus) {
+  const V even = hn::MulAdd(hn::Set(d, point * point), x2, x0), p = hn::Set(d, point);
+  plus = hn::MulAdd(p, x1, even);
+  minus = hn::NegMulAdd(p, x1, even);
+}
 
 HWY_INLINE void transform_input4(const V* x, std::int64_t stride, V* y, std::int64_t y_stride) {
   const V x0 = x[0], x1 = x[stride], x2 = x[2 * stride], x3 = x[3 * stride], x4 = x[4 * stride], x5 = x[5 * stride];
@@ -123,20 +155,24 @@ HWY_INLINE void transform_input4(const V* x, std::int64_t stride, V* y, std::int
   y[5 * y_stride] = hn::MulAdd(product, x1, hn::NegMulAdd(sum, x3, x5));
 }
 
-// A^T.
+// A^T, with the factors of G's rows.
 HWY_INLINE void transform_output2(const V* x, std::int64_t stride, V* y, std::int64_t y_stride) {
-  const V x1 = x[stride], x2 = x[2 * stride];
-  y[0] = hn::Add(x[0], hn::Add(x1, x2));
-  y[y_stride] = hn::Sub(hn::Sub(x1, x2), x[3 * stride]);
+  const V x1 = x[stride], x2 = x[2 * stride], half = hn::Set(d, 0.5f);
+  y[0] = hn::MulAdd(half, hn::Add(x1, x2), x[0]);
+  y[y_stride] = hn::MulSub(half, hn::Sub(x1, x2), x[3 * stride]);
 }
 
 HWY_INLINE void transform_output4(const V* x, std::int64_t stride, V* y, std::int64_t y_stride) {
   const V x1 = x[stride], x2 = x[2 * stride], x3 = x[3 * stride], x4 = x[4 * stride];
   const V sum = hn::Add(x1, x2), difference = hn::Sub(x1, x2), sum2 = hn::Add(x3, x4), difference2 = hn::Sub(x3, x4);
-  y[0] = hn::Add(x[0], hn::Add(sum, sum2));
-  y[y_stride] = hn::MulAdd(hn::Set(d, b1), difference2, hn::Mul(hn::Set(d, a1), difference));
-  y[2 * y_stride] = hn::MulAdd(hn::Set(d, b2), sum2, hn::Mul(hn::Set(d, a2), sum));
-  y[3 * y_stride] = hn::MulAdd(hn::Set(d, b3), difference2, hn::MulAdd(hn::Set(d, a3), difference, x[5 * stride]));
+  constexpr float at_0 = 1 / (a2 * b2), at_a = 1 / (2 * a2 * (a2 - b2)), at_b = 1 / (2 * b2 * (b2 - a2));
+  const auto both = [](float a, V of_a, float b, V of_b) {
+    return hn::MulAdd(hn::Set(d, b), of_b, hn::Mul(hn::Set(d, a), of_a));
+  };
+  y[0] = hn::MulAdd(hn::Set(d, at_0), x[0], both(at_a, sum, at_b, sum2));
+  y[y_stride] = both(at_a * a1, difference, at_b * b1, difference2);
+  y[2 * y_stride] = both(at_a * a2, sum, at_b * b2, sum2);
+  y[3 * y_stride] = hn::Add(both(at_a * a3, difference, at_b * b3, difference2), x[5 * stride]);
 }
 
 template <std::int64_t m>
@@ -149,6 +185,39 @@ template <std::int64_t m>
 HWY_INLINE void transform_output(const V* x, std::int64_t stride, V* y, std::int64_t y_stride) {
   if constexpr (m == 2) transform_output2(x, stride, y, y_stride);
   if constexpr (m == 4) transform_output4(x, stride, y, y_stride);
+}
+
+// One row of G: the polynomial of coefficients x at 0, at the pairs of points and at infinity.
+template <std::int64_t m>
+HWY_INLINE void transform_filter(V x0, V x1, V x2, float* HWY_RESTRICT y) {
+  hn::StoreU(x0, d, y);
+  for (std::int64_t q = 0; q < m / 2; ++q) {
+    V plus, minus;
+    at_points(x0, x1, x2, points<m>[q], plus, minus);
+    hn::StoreU(plus, d, y + (2 * q + 1) * filter_stride);
+    hn::StoreU(minus, d, y + (2 * q + 2) * filter_stride);
+  }
+  hn::StoreU(x2, d, y + (m + 1) * filter_stride);
+}
+
+template <std::int64_t m>
+void filters_of(const float* HWY_RESTRICT packed, std::int64_t depth, float* HWY_RESTRICT transformed) {
+  constexpr std::int64_t row = (m + 2) * filter_stride;
+  for (std::int64_t k = 0; k < depth; ++k, packed += 9 * panel, transformed += panel) {
+    for (std::int64_t v = 0; v < panel; v += lanes) {
+      V g[3][3];
+      for (std::int64_t i = 0; i < 9; ++i) g[i / 3][i % 3] = hn::LoadU(d, packed + i * panel + v);
+      float* const to = transformed + v;
+      transform_filter<m>(g[0][0], g[0][1], g[0][2], to);
+      for (std::int64_t q = 0; q < m / 2; ++q) {
+        V plus[3], minus[3];
+        for (int j = 0; j < 3; ++j) at_points(g[0][j], g[1][j], g[2][j], points<m>[q], plus[j], minus[j]);
+        transform_filter<m>(plus[0], plus[1], plus[2], to + (2 * q + 1) * row);
+        transform_filter<m>(minus[0], minus[1], minus[2], to + (2 * q + 2) * row);
+      }
+      transform_filter<m>(g[2][0], g[2][1], g[2][2], to + (m + 1) * row);
+    }
+  }
 }
 
 template <std::int64_t m>
@@ -189,6 +258,10 @@ void output_of(const float* products, std::int64_t position_stride, std::int64_t
       }
     }
   }
+}
+
+void winograd_filters(std::int64_t m, const float* packed, std::int64_t depth, float* transformed) {
+  (m == 2 ? filters_of<2> : filters_of<4>)(packed, depth, transformed);
 }
 
 void winograd_input(std::int64_t m, const float* const* pixels, std::int64_t channels, float* transformed,
@@ -308,6 +381,8 @@ HWY_EXPORT(instruction_set);
 HWY_EXPORT(panel_width);
 HWY_EXPORT(pack);
 HWY_EXPORT(multiply);
+HWY_EXPORT(winograd_filter_stride);
+HWY_EXPORT(winograd_filters);
 HWY_EXPORT(winograd_input);
 HWY_EXPORT(winograd_output);
 HWY_EXPORT(moments);
@@ -332,47 +407,16 @@ void pack(const float* weights, std::int64_t depth, std::int64_t columns, std::i
 
 void multiply(std::int64_t rows, std::int64_t taps, std::int64_t depth, const float* const* a, const float* packed,
               std::int64_t columns, std::int64_t first_panel, std::int64_t last_panel, float* const* outputs,
-              const Epilogue* epilogue) {
+              const Epilogue* epilogue, bool continued) {
   HWY_DYNAMIC_DISPATCH(multiply)
-  (rows, taps, depth, a, packed, columns, first_panel, last_panel, outputs, epilogue);
+  (rows, taps, depth, a, packed, columns, first_panel, last_panel, outputs, epilogue, continued);
 }
 
-void winograd_filters(std::int64_t m, const float* filters, std::int64_t depth, std::int64_t columns, float* packed) {
-  static constexpr double g2[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
-  constexpr double a = winograd_a, b = winograd_b, at_a = 1 / (2 * a * a * (a * a - b * b)),
-                   at_b = 1 / (2 * b * b * (b * b - a * a));
-  static constexpr double g4[6][3] = {{1 / (a * a * b * b), 0, 0},     {at_a, at_a * a, at_a * a * a},
-                                      {at_a, -at_a * a, at_a * a * a}, {at_b, at_b * b, at_b * b * b},
-                                      {at_b, -at_b * b, at_b * b * b}, {0, 0, 1}};
-  const double(*g)[3] = m == 2 ? g2 : g4;
-  const std::int64_t n = m + 2, width = panel_width(), one = packed_size(depth, columns);
-  // A few columns at once, so that the compiler makes vectors of them; those of one panel.
-  constexpr std::int64_t some = 4;
-  const std::int64_t step = std::min(some, width);
-  for (std::int64_t first = 0; first < columns; first += step) {
-    for (std::int64_t k = 0; k < depth; ++k) {
-      double filter[9][some] = {}, rows[6][3][some];  // rows: G g
-      for (std::int64_t c = 0; c < std::min(step, columns - first); ++c) {
-        for (int j = 0; j < 9; ++j) filter[j][c] = filters[((first + c) * depth + k) * 9 + j];
-      }
-      for (std::int64_t i = 0; i < n; ++i) {
-        for (int j = 0; j < 3; ++j) {
-          for (std::int64_t c = 0; c < some; ++c) {
-            rows[i][j][c] = g[i][0] * filter[j][c] + g[i][1] * filter[3 + j][c] + g[i][2] * filter[6 + j][c];
-          }
-        }
-      }
-      float* to = packed + (first / width * depth + k) * width + first % width;
-      for (std::int64_t i = 0; i < n; ++i) {
-        for (std::int64_t j = 0; j < n; ++j, to += one) {
-          for (std::int64_t c = 0; c < step; ++c) {
-            to[c] = static_cast<float>(rows[i][0][c] * g[j][0] + rows[i][1][c] * g[j][1] + rows[i][2][c] * g[j][2]);
-          }
-        }
-      }
-    }
-  }
+void winograd_filters(std::int64_t m, const float* packed, std::int64_t depth, float* transformed) {
+  HWY_DYNAMIC_DISPATCH(winograd_filters)(m, packed, depth, transformed);
 }
+
+std::int64_t winograd_filter_stride() { return HWY_DYNAMIC_DISPATCH(winograd_filter_stride)(); }
 
 void winograd_input(std::int64_t m, const float* const* pixels, std::int64_t channels, float* transformed,
                     std::int64_t position_stride) {

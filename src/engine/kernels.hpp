@@ -39,17 +39,22 @@ void pack(const float* weights, std::int64_t depth, std::int64_t columns, std::i
           std::int64_t column_stride, float* packed);
 
 /// y[m][n] = epilogue(sum over t < taps, k < depth of a[t][m][k] * weights[t * depth + k][n]) for the columns of the
-/// panels [first_panel, last_panel). a: [taps][rows] pointers; outputs: [rows] pointers to [columns] floats.
+/// panels [first_panel, last_panel). a: [taps][rows] pointers; outputs: [rows] pointers to [columns] floats. With
+/// `continued` the sums go on from what stands there, as if they had been one: whole panels of it, and no epilogue.
 void multiply(std::int64_t rows, std::int64_t taps, std::int64_t depth, const float* const* a, const float* packed,
               std::int64_t columns, std::int64_t first_panel, std::int64_t last_panel, float* const* outputs,
-              const Epilogue* epilogue = nullptr);
+              const Epilogue* epilogue = nullptr, bool continued = false);
 
 // Winograd's minimal filtering F(m x m, 3 x 3) (Winograd 1980; Lavin & Gray 2016): a tile of (m + 2)^2 inputs gives m^2
 // outputs with (m + 2)^2 multiplications a channel pair, in place of 9 m^2. m is 2 or 4.
 
-/// U = G g G^T, packed: (m + 2)^2 times packed_size(depth, columns) floats, zeros at first. filters:
-/// [columns][depth][3][3].
-void winograd_filters(std::int64_t m, const float* filters, std::int64_t depth, std::int64_t columns, float* packed);
+/// U = G g G^T of one panel of up to `winograd_depth` filters. packed: [depth][9][panel_width()]; U: a packed panel of
+/// `depth` weights at transformed + position * winograd_filter_stride().
+void winograd_filters(std::int64_t m, const float* packed, std::int64_t depth, float* transformed);
+
+/// As many as are still in the cache when they are multiplied.
+inline constexpr std::int64_t winograd_depth = 64;
+std::int64_t winograd_filter_stride();
 
 /// V = B^T d B of one tile. pixels: (m + 2)^2 pointers to channels. V at transformed + position * position_stride.
 void winograd_input(std::int64_t m, const float* const* pixels, std::int64_t channels, float* transformed,

@@ -99,16 +99,25 @@ TEST_P(Kernels, WinogradIsTheConvolution) {
       for (const std::int64_t columns : {1, 5, 16, 21}) {
         const std::int64_t n = m + 2, positions = n * n;
         const Numbers x = random_numbers(positions * depth, 1), filters = random_numbers(columns * depth * 9, 2);
-        const std::int64_t one = packed_size(depth, columns), panels = (columns + panel_width() - 1) / panel_width();
-        Numbers transformed(static_cast<std::size_t>(positions * (depth + overread))),
-            packed(static_cast<std::size_t>(positions * one));
+        Numbers transformed(static_cast<std::size_t>(positions * (depth + overread)));
         winograd_input(m, rows_of(x.data(), positions, depth).data(), depth, transformed.data(), depth + overread);
-        winograd_filters(m, filters.data(), depth, columns, packed.data());
+
+        Numbers packed(static_cast<std::size_t>(packed_size(9 * depth, columns)));
+        pack(filters.data(), 9 * depth, columns, 1, 9 * depth, packed.data());
+        Numbers panel(static_cast<std::size_t>(positions * winograd_filter_stride()));
         Numbers products(static_cast<std::size_t>(positions * (columns + overread)));
-        for (std::int64_t p = 0; p < positions; ++p) {
-          const float* const row = transformed.data() + p * (depth + overread);
-          float* const product = products.data() + p * (columns + overread);
-          multiply(1, 1, depth, &row, packed.data() + p * one, columns, 0, panels, &product);
+        const std::int64_t width = panel_width();
+        for (std::int64_t first = 0; first < columns; first += width) {
+          // In two parts, as the depth of a deep convolution is.
+          for (const auto& [from, to] : {std::pair{std::int64_t{0}, depth / 2}, {depth / 2, depth}}) {
+            winograd_filters(m, packed.data() + 9 * (first * depth + from * width), to - from, panel.data());
+            for (std::int64_t p = 0; p < positions; ++p) {
+              const float* const row = transformed.data() + p * (depth + overread) + from;
+              float* const product = products.data() + p * (columns + overread) + first;
+              multiply(1, 1, to - from, &row, panel.data() + p * winograd_filter_stride(), width, 0, 1, &product,
+                       nullptr, from > 0);
+            }
+          }
         }
         Numbers y(static_cast<std::size_t>(m * m * columns), -7);
         auto outputs = rows_of(y.data(), m * m, columns);
