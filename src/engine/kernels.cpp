@@ -53,8 +53,7 @@ HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const flo
     const V scale = hn::Set(d, epilogue->residual_scale);
     for (int m = 0; m < rows; ++m) {
       const float* const residual = epilogue->residuals[row + m] + c;
-      for (int v = 0; v < vectors; ++v)
-        sums[m][v] = hn::MulAdd(scale, hn::LoadU(d, residual + v * lanes), sums[m][v]);
+      for (int v = 0; v < vectors; ++v) sums[m][v] = hn::MulAdd(scale, hn::LoadU(d, residual + v * lanes), sums[m][v]);
     }
   }
   const bool activated = epilogue && epilogue->activation == Activation::silu;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct NetworkOptions {
   bool compile = true;                    ///< On the CPU, where it can be.
   Precision precision = Precision::fp32;  ///< automatic asks `compare`; a GPU's is fp32.
   ComparePrecisions compare = {};
+  std::optional<bool> consider_bf16 = {};  ///< By automatic. Absent: where the CPU is fast at it.
 };
 
 struct LoadedNetwork {

@@ -196,11 +196,15 @@ LoadedNetwork choose_network(torch::jit::Module module, TorchScriptNetwork& exac
     const Unit unit = kernels::bf16::units().back();
     if (asked == Precision::bf16) return {engine::compile(module, one, unit), in_use("")};
     std::string why = "this CPU has neither AMX nor AVX512-BF16";
-    if (automatic && unit != Unit::emulated) {
-      auto reduced = engine::compile(module, one, unit);
-      const Verdict verdict = options.compare(exact, *reduced);
-      if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
-      why = "in bf16 " + verdict.found;
+    if (automatic && options.consider_bf16.value_or(unit != Unit::emulated)) {
+      try {
+        auto reduced = engine::compile(module, one, unit);
+        const Verdict verdict = options.compare(exact, *reduced);
+        if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
+        why = "in bf16 " + verdict.found;
+      } catch (const std::exception& reason) {
+        why = "in bf16: " + first_line(reason);
+      }
     }
     return {engine::compile(module, one), in_use(why)};
   } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole

@@ -56,27 +56,41 @@ TEST(Precision, OfTheShippedModelsMayBeBf16) {
   }
 }
 
-TEST(Precision, ThatIsAutomaticAsksOnlyWhereTheCpuIsFastAtBf16) {
+TEST(Precision, ThatIsAutomaticIsBf16IfTheVerdictSaysSo) {
   for (const bool near : {true, false}) {
-    bool asked = false;
-    NetworkOptions options{.precision = Precision::automatic};
-    options.compare = [&](Network&, Network&) {
-      asked = true;
-      return Verdict{near, "differ by so much"};
-    };
+    NetworkOptions options{.precision = Precision::automatic, .consider_bf16 = true};
+    options.compare = [&](Network&, Network&) { return Verdict{near, "differ by so much"}; };
     const LoadedNetwork loaded = load("fashion", options);
-    if (asked) {
-      EXPECT_EQ(loaded.precision.precision, near ? Precision::bf16 : Precision::fp32);
-      EXPECT_EQ(loaded.precision.why, near ? "differ by so much" : "in bf16 differ by so much");
-    } else {
-      EXPECT_EQ(loaded.precision.precision, Precision::fp32);
-      EXPECT_EQ(loaded.precision.why, "this CPU has neither AMX nor AVX512-BF16");
-    }
-    options.compile = false;
-    asked = false;
-    EXPECT_EQ(load("fashion", options).precision.precision, Precision::fp32);
-    EXPECT_FALSE(asked) << "libtorch runs in fp32 unless it is asked for something else";
+    EXPECT_EQ(loaded.precision.precision, near ? Precision::bf16 : Precision::fp32);
+    EXPECT_EQ(loaded.precision.why, near ? "differ by so much" : "in bf16 differ by so much");
   }
+}
+
+TEST(Precision, ThatIsAutomaticStaysFp32WhereBf16Fails) {
+  NetworkOptions options{.precision = Precision::automatic, .consider_bf16 = true};
+  options.compare = [](Network&, Network&) -> Verdict { throw std::runtime_error("it broke\nhere"); };
+  const LoadedNetwork loaded = load("fashion", options);
+  EXPECT_EQ(loaded.precision.precision, Precision::fp32);
+  EXPECT_EQ(loaded.precision.why, "in bf16: it broke");
+  const NetworkInput one{
+      .x = torch::zeros({1, 1, 28, 28}), .noise = torch::zeros(1), .label = torch::zeros(1, torch::kLong)};
+  EXPECT_TRUE(loaded.network->report(one).compiled);
+}
+
+TEST(Precision, ThatIsAutomaticAsksOnlyWhereItIsOfUse) {
+  bool asked = false;
+  NetworkOptions options{.precision = Precision::automatic, .consider_bf16 = false};
+  options.compare = [&](Network&, Network&) {
+    asked = true;
+    return Verdict{true, ""};
+  };
+  const LoadedNetwork loaded = load("fashion", options);
+  EXPECT_EQ(loaded.precision.precision, Precision::fp32);
+  EXPECT_EQ(loaded.precision.why, "this CPU has neither AMX nor AVX512-BF16");
+  options.consider_bf16 = true;
+  options.compile = false;
+  EXPECT_EQ(load("fashion", options).precision.precision, Precision::fp32);
+  EXPECT_FALSE(asked) << "libtorch runs in fp32 unless it is asked for something else";
 }
 
 }  // namespace
