@@ -1,3 +1,5 @@
+#include <torch/cuda.h>
+
 #include <charconv>
 
 #include "model_file.hpp"
