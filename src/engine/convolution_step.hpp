@@ -32,8 +32,7 @@ class ConvolutionStep : public Step {
     std::string text = c_.what + ", " + algorithm();
     if (c_.addend) text += " + bias";
     if (c_.residual) text += " + residual";
-    if (c_.activation == kernels::Activation::silu) text += " + SiLU";
-    return text;
+    return text + kernels::with_activation(c_.activation);
   }
 
  protected:

@@ -77,9 +77,9 @@ bool add_residual_in(Draft& draft, const Rows& residual, float scale) {
   return false;
 }
 
-bool activate_in(Draft& draft) {
+bool activate_in(Draft& draft, Activation activation) {
   if (activation_of(draft) != Activation::none) return false;
-  activation_of(draft) = Activation::silu;
+  activation_of(draft) = activation;
   return true;
 }
 
@@ -98,7 +98,7 @@ std::unique_ptr<Step> finished(Draft draft, Conditions& conditions, std::optiona
   };
   if (auto* normalization = std::get_if<NormalizationDraft>(&draft)) {
     finish(*normalization, normalization->normalization);
-    return group_normalization_step(std::move(normalization->normalization));
+    return normalization_step(std::move(normalization->normalization));
   }
   auto& affine = std::get<AffineDraft>(draft);
   finish(affine, affine.affine);

@@ -29,10 +29,49 @@ using V = hn::Vec<D>;
 constexpr D d;
 constexpr std::int64_t lanes = static_cast<std::int64_t>(hn::MaxLanes(d));
 
-HWY_INLINE V silu(V x) {
-  // Highway's Exp is for arguments up to 104, where it is infinity, which makes the quotient 0.
-  const V exponent = hn::Min(hn::Neg(x), hn::Set(d, 104.0f));
-  return hn::Div(x, hn::Add(hn::Set(d, 1.0f), hn::Exp(d, exponent)));
+// Highway's Exp is for arguments up to 104, where it is infinity. At -104 it is as good as 0.
+HWY_INLINE V exp_of(V x) { return hn::Exp(d, hn::Clamp(x, hn::Set(d, -104.0f), hn::Set(d, 104.0f))); }
+
+/// x sigmoid(t)
+HWY_INLINE V gated(V x, V t) { return hn::Div(x, hn::Add(hn::Set(d, 1.0f), exp_of(hn::Neg(t)))); }
+
+/// x Phi(x), with the complementary error function of Abramowitz & Stegun 1964, 7.1.26: to 1.5e-7 of x/2.
+HWY_INLINE V gelu(V x) {
+  const V size = hn::Abs(x);
+  const V t = hn::Div(hn::Set(d, 1.0f), hn::MulAdd(hn::Set(d, 0.3275911f * 0.70710678f), size, hn::Set(d, 1.0f)));
+  V sum = hn::Set(d, 1.061405429f);
+  for (const float a : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f}) {
+    sum = hn::MulAdd(sum, t, hn::Set(d, a));
+  }
+  const V half = hn::Mul(hn::Set(d, 0.5f), size);
+  const V tail = hn::Mul(hn::Mul(sum, t), exp_of(hn::Neg(hn::Mul(half, size))));
+  return hn::NegMulAdd(half, tail, hn::Max(x, hn::Zero(d)));
+}
+
+template <Activation activation>
+HWY_INLINE V activated(V x) {
+  if constexpr (activation == Activation::silu) return gated(x, x);
+  if constexpr (activation == Activation::gelu) return gelu(x);
+  if constexpr (activation == Activation::gelu_tanh) {
+    // (1 + tanh(t)) / 2 is sigmoid(2 t); the factor is 2 sqrt(2 / pi).
+    const V inner = hn::MulAdd(hn::Set(d, 0.044715f), hn::Mul(x, x), hn::Set(d, 1.0f));
+    return gated(x, hn::Mul(hn::Mul(hn::Set(d, 1.5957691216f), x), inner));
+  }
+  return x;
+}
+
+HWY_INLINE V activated(Activation activation, V x) {
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::silu:
+      return activated<Activation::silu>(x);
+    case Activation::gelu:
+      return activated<Activation::gelu>(x);
+    case Activation::gelu_tanh:
+      return activated<Activation::gelu_tanh>(x);
+  }
+  return x;
 }
 
 /// Stores the first `count` lanes; what lies behind them may be another's.
@@ -52,7 +91,7 @@ HWY_INLINE V finish(V sum, const Epilogue& epilogue, std::int64_t row, std::int6
   if (epilogue.residuals) {
     sum = hn::MulAdd(hn::Set(d, epilogue.residual_scale), hn::LoadU(d, epilogue.residuals[row] + c), sum);
   }
-  return epilogue.activation == Activation::silu ? silu(sum) : sum;
+  return activated(epilogue.activation, sum);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
+#include <cmath>
+#include <type_traits>
 
 #include "kernels-inl.hpp"
 
@@ -56,8 +57,8 @@ HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const flo
       for (int v = 0; v < vectors; ++v) sums[m][v] = hn::MulAdd(scale, hn::LoadU(d, residual + v * lanes), sums[m][v]);
     }
   }
-  const bool activated = epilogue && epilogue->activation == Activation::silu;
-  if (!activated && columns - c >= panel) {
+  const Activation activation = epilogue ? epilogue->activation : Activation::none;
+  if (activation == Activation::none && columns - c >= panel) {
     for (int m = 0; m < rows; ++m) {
       for (int v = 0; v < vectors; ++v) hn::StoreU(sums[m][v], d, outputs[m] + c + v * lanes);
     }
@@ -69,8 +70,7 @@ HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const flo
   }
   for (int m = 0; m < rows; ++m) {
     for (std::int64_t i = 0; i < panel && c + i < columns; i += lanes) {
-      const V value = hn::Load(d, parts[m] + i);
-      store_some(activated ? silu(value) : value, outputs[m] + c + i, columns - c - i);
+      store_some(activated(activation, hn::Load(d, parts[m] + i)), outputs[m] + c + i, columns - c - i);
     }
   }
 }
@@ -303,7 +303,22 @@ void moments(const float* x, std::int64_t rows, std::int64_t row_stride, std::in
   }
 }
 
-template <bool residual, bool activated>
+/// Calls work with the activation as a type's value, which then costs nothing where there is none.
+template <typename Work>
+HWY_INLINE void with(Activation activation, Work work) {
+  switch (activation) {
+    case Activation::none:
+      return work(std::integral_constant<Activation, Activation::none>());
+    case Activation::silu:
+      return work(std::integral_constant<Activation, Activation::silu>());
+    case Activation::gelu:
+      return work(std::integral_constant<Activation, Activation::gelu>());
+    case Activation::gelu_tanh:
+      return work(std::integral_constant<Activation, Activation::gelu_tanh>());
+  }
+}
+
+template <bool residual, Activation activation>
 HWY_INLINE void affine_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
                             const float* multiplier, const float* addend, const float* r, std::int64_t r_stride,
                             float r_scale, float* y, std::int64_t y_stride) {
@@ -312,8 +327,7 @@ HWY_INLINE void affine_rows(std::int64_t rows, std::int64_t channels, const floa
     for (std::int64_t c = 0; c < channels; c += lanes) {
       V value = hn::MulAdd(hn::LoadU(d, x + c), hn::LoadU(d, multiplier + c), hn::LoadU(d, addend + c));
       if (residual) value = hn::MulAdd(scale, hn::LoadU(d, r + c), value);
-      if (activated) value = silu(value);
-      store_some(value, y + c, channels - c);
+      store_some(activated<activation>(value), y + c, channels - c);
     }
   }
 }
@@ -321,10 +335,61 @@ HWY_INLINE void affine_rows(std::int64_t rows, std::int64_t channels, const floa
 void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride, const float* multiplier,
             const float* addend, const float* residual, std::int64_t residual_stride, float residual_scale,
             Activation activation, float* y, std::int64_t y_stride) {
-  const bool activated = activation == Activation::silu;
-  (residual ? (activated ? affine_rows<true, true> : affine_rows<true, false>)
-            : (activated ? affine_rows<false, true> : affine_rows<false, false>))(
-      rows, channels, x, x_stride, multiplier, addend, residual, residual_stride, residual_scale, y, y_stride);
+  with(activation, [&](auto fixed) {
+    (residual ? affine_rows<true, fixed()> : affine_rows<false, fixed()>)(rows, channels, x, x_stride, multiplier,
+                                                                          addend, residual, residual_stride,
+                                                                          residual_scale, y, y_stride);
+  });
+}
+
+/// The sum of the values at 0 <= i < count, which at(i) gives `lanes` at a time: sixteen sums whatever the vectors'
+/// width, so that every instruction set rounds alike.
+template <typename At>
+HWY_INLINE float sum_of(std::int64_t count, At at) {
+  constexpr std::int64_t parts = 16;
+  V partial[parts / lanes];
+  for (V& sum : partial) sum = hn::Zero(d);
+  std::int64_t i = 0;
+  for (; i + parts <= count; i += parts) {
+    for (std::int64_t p = 0; p < parts / lanes; ++p) partial[p] = hn::Add(partial[p], at(i + p * lanes));
+  }
+  HWY_ALIGN float sums[parts], rest[lanes];
+  for (std::int64_t p = 0; p < parts / lanes; ++p) hn::Store(partial[p], d, sums + p * lanes);
+  for (std::int64_t p = 0; i + p < count; ++p) {
+    if (p % lanes == 0) hn::Store(at(i + p), d, rest);
+    sums[p] += rest[p % lanes];
+  }
+  float sum = 0;
+  for (const float part : sums) sum += part;
+  return sum;
+}
+
+template <Activation activation>
+HWY_INLINE void normalize_row(std::int64_t channels, const float* x, const float* multiplier, const float* addend,
+                              double epsilon, bool centered, float* y) {
+  const auto count = static_cast<float>(channels);
+  // Relative to the first value, so that a mean far from zero does not drown the variance.
+  const V shift = hn::Set(d, centered ? x[0] : 0.0f);
+  const auto shifted = [&](std::int64_t c) { return hn::Sub(hn::LoadU(d, x + c), shift); };
+  const V mean = hn::Set(d, centered ? sum_of(channels, shifted) / count : 0.0f);
+  const auto from_mean = [&](std::int64_t c) { return hn::Sub(shifted(c), mean); };
+  const float squares = sum_of(channels, [&](std::int64_t c) { return hn::Mul(from_mean(c), from_mean(c)); });
+  const V inverse = hn::Set(d, static_cast<float>(1 / std::sqrt(static_cast<double>(squares / count) + epsilon)));
+  for (std::int64_t c = 0; c < channels; c += lanes) {
+    const V factor = hn::Mul(inverse, hn::LoadU(d, multiplier + c));
+    const V value = hn::MulAdd(from_mean(c), factor, hn::LoadU(d, addend + c));
+    store_some(activated<activation>(value), y + c, channels - c);
+  }
+}
+
+void normalize_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
+                    const float* multiplier, const float* addend, double epsilon, bool centered, Activation activation,
+                    float* y, std::int64_t y_stride) {
+  with(activation, [&](auto fixed) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      normalize_row<fixed()>(channels, x + row * x_stride, multiplier, addend, epsilon, centered, y + row * y_stride);
+    }
+  });
 }
 
 void product(std::int64_t rows, std::int64_t channels, const float* a, std::int64_t a_stride, const float* b,
@@ -350,21 +415,12 @@ void softmax(float* x, std::int64_t count, float scale) {
   float largest = x[0];
   for (std::int64_t i = 1; i < count; ++i) largest = std::max(largest, x[i]);
   const V offset = hn::Set(d, largest), factor = hn::Set(d, scale);
-  std::int64_t i = 0;
-  for (; i < count; i += lanes) {
+  for (std::int64_t i = 0; i < count; i += lanes) {
     const V value = hn::Exp(d, hn::Mul(factor, hn::Sub(hn::LoadU(d, x + i), offset)));
     store_some(value, x + i, count - i);
   }
-  // Sixteen sums whatever the vectors' width, so that every instruction set rounds alike.
-  float sums[16] = {};
-  for (i = 0; i + 16 <= count; i += 16) {
-    for (int j = 0; j < 16; ++j) sums[j] += x[i + j];
-  }
-  for (; i < count; ++i) sums[i % 16] += x[i];
-  float sum = 0;
-  for (const float part : sums) sum += part;
-  const V inverse = hn::Set(d, 1 / sum);
-  for (i = 0; i < count; i += lanes) store_some(hn::Mul(hn::LoadU(d, x + i), inverse), x + i, count - i);
+  const V inverse = hn::Set(d, 1 / sum_of(count, [&](std::int64_t at) { return hn::LoadU(d, x + at); }));
+  for (std::int64_t i = 0; i < count; i += lanes) store_some(hn::Mul(hn::LoadU(d, x + i), inverse), x + i, count - i);
 }
 
 const char* instruction_set() { return hwy::TargetName(HWY_TARGET); }
@@ -386,9 +442,24 @@ HWY_EXPORT(winograd_input);
 HWY_EXPORT(winograd_output);
 HWY_EXPORT(moments);
 HWY_EXPORT(affine);
+HWY_EXPORT(normalize_rows);
 HWY_EXPORT(product);
 HWY_EXPORT(depthwise);
 HWY_EXPORT(softmax);
+
+std::string with_activation(Activation activation) {
+  switch (activation) {
+    case Activation::none:
+      return "";
+    case Activation::silu:
+      return " + SiLU";
+    case Activation::gelu:
+      return " + GELU";
+    case Activation::gelu_tanh:
+      return " + GELU (tanh)";
+  }
+  return "";
+}
 
 const char* instruction_set() { return HWY_DYNAMIC_DISPATCH(instruction_set)(); }
 
@@ -437,6 +508,13 @@ void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64
             Activation activation, float* y, std::int64_t y_stride) {
   HWY_DYNAMIC_DISPATCH(affine)
   (rows, channels, x, x_stride, multiplier, addend, residual, residual_stride, residual_scale, activation, y, y_stride);
+}
+
+void normalize_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
+                    const float* multiplier, const float* addend, double epsilon, bool centered, Activation activation,
+                    float* y, std::int64_t y_stride) {
+  HWY_DYNAMIC_DISPATCH(normalize_rows)
+  (rows, channels, x, x_stride, multiplier, addend, epsilon, centered, activation, y, y_stride);
 }
 
 void product(std::int64_t rows, std::int64_t channels, const float* a, std::int64_t a_stride, const float* b,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 /// The inner loops of the engine, compiled for several instruction sets; what this CPU has is chosen at run time.
 ///
@@ -14,7 +15,11 @@ namespace onestep::kernels {
 
 inline constexpr std::int64_t overread = 64;
 
-enum class Activation { none, silu };
+/// SiLU is x sigmoid(x); GELU x Phi(x), with the normal distribution Phi, or with its approximation by a tangens
+/// hyperbolicus (Hendrycks & Gimpel 2016).
+enum class Activation { none, silu, gelu, gelu_tanh };
+/// " + SiLU", for people.
+std::string with_activation(Activation activation);
 
 /// The name of the instruction set in use, such as AVX2.
 const char* instruction_set();
@@ -74,6 +79,12 @@ void moments(const float* x, std::int64_t rows, std::int64_t row_stride, std::in
 void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride, const float* multiplier,
             const float* addend, const float* residual, std::int64_t residual_stride, float residual_scale,
             Activation activation, float* y, std::int64_t y_stride);
+
+/// y = activation(multiplier * (x - mean) / sqrt(variance + epsilon) + addend), with the mean and the variance of each
+/// row (Ba et al. 2016), or, not `centered`, with 0 and the mean square (Zhang & Sennrich 2019).
+void normalize_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
+                    const float* multiplier, const float* addend, double epsilon, bool centered, Activation activation,
+                    float* y, std::int64_t y_stride);
 
 /// y = a * b, a value each.
 void product(std::int64_t rows, std::int64_t channels, const float* a, std::int64_t a_stride, const float* b,

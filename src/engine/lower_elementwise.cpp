@@ -53,6 +53,19 @@ std::optional<Channels> channels_at(Blueprint& blueprint, const Operation& opera
                   })};
 }
 
+/// A constant argument as rows of its own, a number for each of the result's: a transformer's positions.
+std::optional<Rows> constant_rows(Blueprint& blueprint, const Operation& operation, std::size_t i, std::size_t channel,
+                                  const std::vector<std::int64_t>& sizes) {
+  const auto value = tensor_at(operation, i);
+  if (!value || blueprint.trace().values[*value].source != Source::constant) return std::nullopt;
+  const torch::Tensor all = blueprint.trace().values[*value].constant.to(torch::kFloat32).expand(sizes);
+  const torch::Tensor rows = all.movedim(static_cast<std::int64_t>(channel), -1).contiguous();
+  const float* numbers = rows.const_data_ptr<float>();
+  const View view = blueprint.new_view(sizes, channel);
+  blueprint.push(constant_step(view, {numbers, numbers + rows.numel()}));
+  return as_rows(view, channel);
+}
+
 /// result = activation(multiplier * x + addend + residual_scale * residual), a step of its own.
 void affine(Blueprint& blueprint, ValueId result, ValueId x, std::size_t channel, Channels multiplier,
             const Channels& addend, std::optional<Rows> residual = std::nullopt, float residual_scale = 1,
@@ -89,14 +102,18 @@ void add_channels(Blueprint& blueprint, ValueId result, ValueId x, std::size_t c
 }
 
 /// result = a * b.
+bool multiply_rows(Blueprint& blueprint, ValueId result, std::size_t channel, const Rows& a, const Rows& b) {
+  const View output = blueprint.new_value(result, channel);
+  blueprint.define(result, output, product_step({a, b, *as_rows(output, channel)}));
+  return true;
+}
+
 bool multiply_values(Blueprint& blueprint, ValueId result, ValueId a, ValueId b) {
   const auto& sizes = blueprint.sizes(result);
   if (blueprint.sizes(a) != sizes || blueprint.sizes(b) != sizes) return false;
   const std::size_t channel = channel_of(blueprint, a);
-  const Rows first = blueprint.rows_of(a, channel), second = blueprint.rows_of(b, channel);
-  const View output = blueprint.new_value(result, channel);
-  blueprint.define(result, output, product_step({first, second, *as_rows(output, channel)}));
-  return true;
+  const Rows first = blueprint.rows_of(a, channel);
+  return multiply_rows(blueprint, result, channel, first, blueprint.rows_of(b, channel));
 }
 
 /// result = a + alpha * b, part of the one that is computed last if it can be.
@@ -125,16 +142,17 @@ bool add_values(Blueprint& blueprint, ValueId result, ValueId a, ValueId b, floa
 
 }  // namespace
 
-bool activate(Blueprint& blueprint, const Operation& operation) {
+bool activate(Blueprint& blueprint, const Operation& operation, Activation activation) {
   const auto x = sample_at(blueprint.trace(), operation, 0);
   if (!x) return false;
   const ValueId result = operation.results[0];
+  const auto take_in = [&](Draft& draft) { return activate_in(draft, activation); };
   for (const std::size_t channel : channel_candidates(blueprint.sizes(*x).size())) {
-    if (blueprint.extend(*x, result, channel, activate_in)) return true;
+    if (blueprint.extend(*x, result, channel, take_in)) return true;
   }
   const std::size_t channel = channel_of(blueprint, *x);
   const std::int64_t count = blueprint.sizes(*x)[channel];
-  affine(blueprint, result, *x, channel, filled(count, 1), filled(count, 0), std::nullopt, 1, Activation::silu);
+  affine(blueprint, result, *x, channel, filled(count, 1), filled(count, 0), std::nullopt, 1, activation);
   return true;
 }
 
@@ -151,7 +169,9 @@ bool multiply(Blueprint& blueprint, const Operation& operation) {
     multiply_channels(blueprint, result, *x, channel, *factor);
     return true;
   }
-  return false;
+  const std::size_t channel = channel_of(blueprint, *x);
+  const auto factors = constant_rows(blueprint, operation, a ? 1 : 0, channel, sizes);
+  return factors && multiply_rows(blueprint, result, channel, blueprint.rows_of(*x, channel), *factors);
 }
 
 bool divide(Blueprint& blueprint, const Operation& operation) {
@@ -189,7 +209,12 @@ bool add(Blueprint& blueprint, const Operation& operation, double sign) {
     }
     return true;
   }
-  return false;
+  const std::size_t channel = channel_of(blueprint, *x);
+  const auto addends = constant_rows(blueprint, operation, a ? 1 : 0, channel, sizes);
+  if (!addends) return false;
+  affine(blueprint, result, *x, channel, filled(sizes[channel], a ? 1 : alpha), filled(sizes[channel], 0), *addends,
+         a ? static_cast<float>(alpha) : 1);
+  return true;
 }
 
 bool add_product(Blueprint& blueprint, const Operation& operation) {

@@ -113,7 +113,7 @@ bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed,
   return true;
 }
 
-bool normalize(Blueprint& blueprint, const Operation& operation) {
+bool normalize_groups(Blueprint& blueprint, const Operation& operation) {
   const auto x = sample_at(blueprint.trace(), operation, 0);
   const auto weight = weight_at(blueprint.trace(), operation, 2), bias = weight_at(blueprint.trace(), operation, 3);
   if (!x || !weight || !bias || blueprint.sizes(*x).size() < 3) return false;

@@ -67,19 +67,17 @@ bool pass_on(Blueprint& blueprint, const Operation& operation) {
 }
 
 bool view(Blueprint& blueprint, const Operation& operation) {
-  const auto x = sample_at(blueprint.trace(), operation, 0);
   static const std::set<std::string> reshapes{"aten::reshape", "aten::flatten", "aten::view", "aten::unflatten"};
-  if (!x || (!operation.is_view && !reshapes.contains(operation.name))) return false;
-  for (std::size_t i = 1; i < operation.arguments.size(); ++i) {
-    if (tensor_at(operation, i)) return false;
-  }
-  Lowered& lowered = blueprint.lowered(*x);
-  if (lowered.lens) blueprint.place(*x);
-  if (try_view(blueprint, operation, *x)) return true;
+  const auto given = tensors_of(operation);
+  if (given.size() != 1 || (!operation.is_view && !reshapes.contains(operation.name))) return false;
+  const ValueId x = given[0];
+  Lowered& lowered = blueprint.lowered(x);
+  if (lowered.lens) blueprint.place(x);
+  if (try_view(blueprint, operation, x)) return true;
   // Not to be had without a copy: into C order, of which every view can be had.
-  const View before = blueprint.place(*x);
+  const View before = blueprint.place(x);
   lowered.view = blueprint.copied(before, before.sizes.size() - 1);
-  return try_view(blueprint, operation, *x);
+  return try_view(blueprint, operation, x);
 }
 
 }  // namespace onestep::engine

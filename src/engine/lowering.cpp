@@ -9,6 +9,8 @@
 namespace onestep::engine {
 namespace {
 
+using kernels::Activation;
+
 /// The operators that steps can do; nothing else is done by this name.
 const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& known_operators() {
   const auto convolution = [](Blueprint& blueprint, const Operation& operation) {
@@ -23,6 +25,18 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
   const auto sum_with = [](double sign) {
     return [sign](Blueprint& blueprint, const Operation& operation) { return add(blueprint, operation, sign); };
   };
+  const auto rows_with = [](Moments moments) {
+    return [moments](Blueprint& blueprint, const Operation& operation) {
+      return normalize_rows(blueprint, operation, moments);
+    };
+  };
+  const auto silu = [](Blueprint& blueprint, const Operation& operation) {
+    return activate(blueprint, operation, Activation::silu);
+  };
+  const auto gelu = [](Blueprint& blueprint, const Operation& operation) {
+    const bool by_tanh = other_at(operation, 1).isString() && other_at(operation, 1).toStringRef() == "tanh";
+    return activate(blueprint, operation, by_tanh ? Activation::gelu_tanh : Activation::gelu);
+  };
   static const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>> known{
       {"aten::_convolution", convolution},
       {"aten::convolution", convolution},
@@ -32,8 +46,11 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
       {"aten::linear", product_of({0, 1, 2, true})},
       {"aten::addmm", product_of({1, 2, 0, false})},
       {"aten::matmul", product_of({0, 1, std::nullopt, false})},
-      {"aten::group_norm", normalize},
-      {"aten::silu", activate},
+      {"aten::group_norm", normalize_groups},
+      {"aten::layer_norm", rows_with(Moments::row)},
+      {"aten::rms_norm", rows_with(Moments::row_square)},
+      {"aten::silu", silu},
+      {"aten::gelu", gelu},
       {"aten::mul", multiply},
       {"aten::div", divide},
       {"aten::add", sum_with(1)},

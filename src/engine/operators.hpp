@@ -10,7 +10,9 @@ namespace onestep::engine {
 
 /// Convolutions, `transposed` or not; the number of groups is argument `groups_at`.
 bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed, std::size_t groups_at);
-bool normalize(Blueprint& blueprint, const Operation& operation);
+bool normalize_groups(Blueprint& blueprint, const Operation& operation);
+/// Over the last dimension: layer normalization, or RMS normalization.
+bool normalize_rows(Blueprint& blueprint, const Operation& operation, Moments moments);
 bool upsample(Blueprint& blueprint, const Operation& operation);
 bool pad(Blueprint& blueprint, const Operation& operation);
 bool pool(Blueprint& blueprint, const Operation& operation);
@@ -24,7 +26,7 @@ struct MatrixArguments {
 };
 bool multiply_matrix(Blueprint& blueprint, const Operation& operation, const MatrixArguments& at);
 
-bool activate(Blueprint& blueprint, const Operation& operation);
+bool activate(Blueprint& blueprint, const Operation& operation, kernels::Activation activation);
 bool multiply(Blueprint& blueprint, const Operation& operation);
 bool divide(Blueprint& blueprint, const Operation& operation);
 /// a + sign * alpha * b.

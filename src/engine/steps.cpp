@@ -10,20 +10,17 @@
 namespace onestep::engine {
 namespace {
 
-using kernels::Activation;
-
 /// Rows that are worth a worker's attention at a time.
 constexpr std::int64_t some_rows = 128;
 
 class GroupNormalizationStep : public Step {
  public:
-  explicit GroupNormalizationStep(GroupNormalization normalization) : n_(std::move(normalization)) {}
+  explicit GroupNormalizationStep(Normalization normalization) : n_(std::move(normalization)) {}
 
   std::vector<std::size_t> reads() const override { return {n_.input.buffer}; }
   std::vector<std::size_t> writes() const override { return {n_.output.buffer}; }
   std::string describe() const override {
-    return n_.activation == Activation::silu ? "group normalization + scale, shift + SiLU"
-                                             : "group normalization + scale, shift";
+    return "group normalization + scale, shift" + kernels::with_activation(n_.activation);
   }
   std::int64_t scratch_bytes() const override { return 2 * Scratch::bytes<float>(channels() + kernels::overread); }
   /// Moments of every part of every sample.
@@ -90,7 +87,7 @@ class GroupNormalizationStep : public Step {
     return total;
   }
 
-  GroupNormalization n_;
+  Normalization n_;
 };
 
 /// Calls work(sample, first row, last row) for parts of all rows of all samples.
@@ -103,6 +100,32 @@ void share_rows(const Run& run, std::int64_t rows,
   });
 }
 
+class RowNormalizationStep : public Step {
+ public:
+  explicit RowNormalizationStep(Normalization normalization) : n_(std::move(normalization)) {}
+
+  std::vector<std::size_t> reads() const override { return {n_.input.buffer}; }
+  std::vector<std::size_t> writes() const override { return {n_.output.buffer}; }
+  std::string describe() const override {
+    return (centered() ? "layer normalization + scale, shift" : "RMS normalization + scale, shift") +
+           kernels::with_activation(n_.activation);
+  }
+
+  void run(const Run& run) const override {
+    share_rows(run, n_.input.count, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
+      kernels::normalize_rows(last - first, n_.input.channels, run.at(n_.input, sample) + first * n_.input.stride,
+                              n_.input.stride, run.at(n_.multiplier, sample), run.at(n_.addend, sample), n_.epsilon,
+                              centered(), n_.activation, run.at(n_.output, sample) + first * n_.output.stride,
+                              n_.output.stride);
+    });
+  }
+
+ private:
+  bool centered() const { return n_.moments == Moments::row; }
+
+  Normalization n_;
+};
+
 class AffineStep : public Step {
  public:
   explicit AffineStep(Affine affine) : a_(std::move(affine)) {}
@@ -114,9 +137,7 @@ class AffineStep : public Step {
   }
   std::vector<std::size_t> writes() const override { return {a_.output.buffer}; }
   std::string describe() const override {
-    std::string text = a_.residual ? "addition" : "scale, shift";
-    if (a_.activation == Activation::silu) text += " + SiLU";
-    return text;
+    return (a_.residual ? "addition" : "scale, shift") + kernels::with_activation(a_.activation);
   }
 
   void run(const Run& run) const override {
@@ -302,6 +323,25 @@ class CopyStep : public Step {
   Copy c_;
 };
 
+class ConstantStep : public Step {
+ public:
+  ConstantStep(View to, std::vector<float> numbers) : to_(std::move(to)), numbers_(std::move(numbers)) {}
+
+  std::vector<std::size_t> reads() const override { return {}; }
+  std::vector<std::size_t> writes() const override { return {to_.buffer}; }
+  std::string describe() const override { return "constant"; }
+
+  void run(const Run& run) const override {
+    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
+      std::copy(numbers_.begin(), numbers_.end(), run.at(to_, sample));
+    });
+  }
+
+ private:
+  View to_;
+  std::vector<float> numbers_;
+};
+
 class InputStep : public Step {
  public:
   explicit InputStep(View to) : to_(std::move(to)) {}
@@ -346,8 +386,10 @@ class OutputStep : public Step {
 
 }  // namespace
 
-std::unique_ptr<Step> group_normalization_step(GroupNormalization normalization) {
-  return std::make_unique<GroupNormalizationStep>(std::move(normalization));
+std::unique_ptr<Step> normalization_step(Normalization normalization) {
+  if (normalization.moments == Moments::group)
+    return std::make_unique<GroupNormalizationStep>(std::move(normalization));
+  return std::make_unique<RowNormalizationStep>(std::move(normalization));
 }
 std::unique_ptr<Step> affine_step(Affine affine) { return std::make_unique<AffineStep>(std::move(affine)); }
 std::unique_ptr<Step> product_step(Product product) { return std::make_unique<ProductStep>(std::move(product)); }
@@ -358,6 +400,9 @@ std::unique_ptr<Step> attention_step(Attention attention) {
   return std::make_unique<AttentionStep>(std::move(attention));
 }
 std::unique_ptr<Step> copy_step(Copy copy) { return std::make_unique<CopyStep>(std::move(copy)); }
+std::unique_ptr<Step> constant_step(View to, std::vector<float> numbers) {
+  return std::make_unique<ConstantStep>(std::move(to), std::move(numbers));
+}
 std::unique_ptr<Step> input_step(View to) { return std::make_unique<InputStep>(std::move(to)); }
 std::unique_ptr<Step> output_step(View from) { return std::make_unique<OutputStep>(std::move(from)); }
 

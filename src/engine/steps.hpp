@@ -8,16 +8,20 @@
 
 namespace onestep::engine {
 
-/// y = activation(multiplier * (x - mean) / sqrt(variance + epsilon) + addend), the mean and the variance of a group of
-/// channels over all rows (Wu & He 2018).
-struct GroupNormalization {
+/// Whose mean and variance a normalization takes: those of a group of channels over all rows (Wu & He 2018), those of a
+/// row (Ba et al. 2016), or of a row 0 and the mean square (Zhang & Sennrich 2019).
+enum class Moments { group, row, row_square };
+
+/// y = activation(multiplier * (x - mean) / sqrt(variance + epsilon) + addend).
+struct Normalization {
   Rows input, output;
+  Moments moments = Moments::group;
   std::int64_t groups = 1;
   double epsilon = 1e-5;
   Row multiplier, addend;
   kernels::Activation activation = kernels::Activation::none;
 };
-std::unique_ptr<Step> group_normalization_step(GroupNormalization normalization);
+std::unique_ptr<Step> normalization_step(Normalization normalization);
 
 /// y = activation(multiplier * x + addend + residual_scale * residual).
 struct Affine {
@@ -59,6 +63,9 @@ struct Copy {
   float scale = 1;
 };
 std::unique_ptr<Step> copy_step(Copy copy);
+
+/// The same numbers for every sample, as they lie in `to`, which is dense.
+std::unique_ptr<Step> constant_step(View to, std::vector<float> numbers);
 
 /// Copies of the run's input to a buffer, and of a buffer to the run's output; both in C order outside.
 std::unique_ptr<Step> input_step(View to);

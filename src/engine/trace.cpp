@@ -301,8 +301,10 @@ class Tracer {
       if (!held.empty()) throw NotCompiled(operation.name + " takes tensors in a list of optional ones");
     }
     for (const Tensor& tensor : computed) operation.results.push_back(add(tensor, source));
-    operation.is_view = arguments[0].isTensor() && computed[0].is_alias_of(arguments[0].toTensor()) &&
-                        computed[0].unsafeGetTensorImpl() != arguments[0].toTensor().unsafeGetTensorImpl();
+    std::vector<Tensor> given;
+    for (const IValue& argument : arguments) collect(argument, given);
+    operation.is_view = given.size() == 1 && computed[0].is_alias_of(given[0]) &&
+                        computed[0].unsafeGetTensorImpl() != given[0].unsafeGetTensorImpl();
     trace_.operations.push_back(std::move(operation));
   }
 

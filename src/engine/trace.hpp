@@ -39,7 +39,7 @@ struct Operation {
   std::vector<Argument> arguments;
   std::vector<ValueId> results;
   bool lists_results = false;  ///< The operator returns one list of tensors.
-  bool is_view = false;        ///< The results lie in the memory of the first argument.
+  bool is_view = false;        ///< The results lie in the memory of the only tensor that it takes.
 };
 
 /// A network as straight-line code for one sample: calls inlined, control flow followed, sizes and other numbers known,

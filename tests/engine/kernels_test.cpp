@@ -22,6 +22,22 @@ std::vector<T*> rows_of(T* first, std::int64_t rows, std::int64_t stride) {
 
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
+double activated(Activation activation, double x) {
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::silu:
+      return silu(x);
+    case Activation::gelu:
+      return x / 2 * std::erfc(-x / std::sqrt(2.0));
+    case Activation::gelu_tanh:
+      return x / 2 * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+  }
+  return std::nan("");
+}
+
+constexpr std::array all_activations{Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh};
+
 /// Every test runs for each instruction set that was compiled and that this CPU has.
 class Kernels : public testing::TestWithParam<std::int64_t> {
  protected:
@@ -176,7 +192,7 @@ TEST_P(Kernels, AffineScalesAddsAndActivates) {
     const Numbers x = random_numbers(rows * channels, 1), r = random_numbers(rows * channels, 2);
     const Numbers m = random_numbers(channels, 3), a = random_numbers(channels, 4);
     for (const bool residual : {false, true}) {
-      for (const Activation activation : {Activation::none, Activation::silu}) {
+      for (const Activation activation : all_activations) {
         Numbers y(static_cast<std::size_t>(rows * stride), -7);
         affine(rows, channels, x.data(), channels, m.data(), a.data(), residual ? r.data() : nullptr, channels, 0.25f,
                activation, y.data(), stride);
@@ -184,7 +200,7 @@ TEST_P(Kernels, AffineScalesAddsAndActivates) {
           for (std::int64_t c = 0; c < channels; ++c) {
             const std::int64_t i = row * channels + c;
             const double sum = static_cast<double>(x[i]) * m[c] + a[c] + (residual ? 0.25 * r[i] : 0);
-            EXPECT_NEAR(y[row * stride + c], activation == Activation::silu ? silu(sum) : sum, 2e-6);  // of about 3
+            EXPECT_NEAR(y[row * stride + c], activated(activation, sum), 2e-6);  // of about 3
           }
           for (std::int64_t c = channels; c < stride; ++c)
             EXPECT_EQ(y[row * stride + c], -7) << "wrote past the channels";
@@ -195,18 +211,65 @@ TEST_P(Kernels, AffineScalesAddsAndActivates) {
 }
 
 // No finite number becomes NaN, and large ones keep their limits.
-TEST_P(Kernels, SiluHoldsForExtremeValues) {
+TEST_P(Kernels, ActivationsHoldForExtremeValues) {
   const std::vector<float> values{-3e38f,  -1e4f, -200,   -104, -89, -88, -87,  -20,
                                   -1e-30f, 0,     1e-30f, 1,    20,  88,  1e4f, 3e38f};
   Numbers x(values), one(values.size() + overread, 1), zero(values.size() + overread, 0);
   x.resize(values.size() + overread);
   Numbers y(values.size());
   const auto count = static_cast<std::int64_t>(values.size());
-  affine(1, count, x.data(), count, one.data(), zero.data(), nullptr, 0, 0, Activation::silu, y.data(), count);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const double expected = silu(values[i]);
-    EXPECT_NEAR(y[i], expected, 3e-7 * std::abs(expected) + 1e-36)
-        << values[i];  // three roundings; exp(89) is no float32
+  for (const Activation activation : all_activations) {
+    affine(1, count, x.data(), count, one.data(), zero.data(), nullptr, 0, 0, activation, y.data(), count);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double expected = activated(activation, values[i]);
+      // Three roundings; exp(89) is no float32, and GELU's left tail is as exact as its error function is.
+      const double least = activation == Activation::none || activation == Activation::silu ? 1e-36 : 1e-7;
+      EXPECT_NEAR(y[i], expected, 3e-7 * std::abs(expected) + least) << values[i];
+    }
+  }
+}
+
+// The whole range in which an activation is neither 0 nor x.
+TEST_P(Kernels, ActivationsAreThoseOfDoublePrecision) {
+  constexpr std::int64_t count = 4001;
+  Numbers x(count + overread), one(count + overread, 1), zero(count + overread, 0), y(count);
+  for (std::int64_t i = 0; i < count; ++i) x[i] = static_cast<float>(i - 2000) * 0.005f;
+  for (const Activation activation : all_activations) {
+    affine(1, count, x.data(), count, one.data(), zero.data(), nullptr, 0, 0, activation, y.data(), count);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const double expected = activated(activation, x[i]);
+      // Roundings of values up to 10; 1.5e-7 of x/2 in GELU's error function.
+      ASSERT_NEAR(y[i], expected, 3e-7 * std::max(std::abs(expected), 1.0)) << x[i];
+    }
+  }
+}
+
+TEST_P(Kernels, RowsAreNormalizedAsInDoublePrecision) {
+  for (const std::int64_t channels : {1, 3, 8, 15, 16, 17, 31, 64, 100, 513}) {
+    for (const float mean : {0.0f, 1000.0f}) {
+      for (const bool centered : {true, false}) {
+        const std::int64_t rows = 3, x_stride = channels + 3, stride = channels + 2;
+        const Numbers x = random_numbers(rows * x_stride, 1, mean), m = random_numbers(channels, 2),
+                      a = random_numbers(channels, 3);
+        Numbers y(static_cast<std::size_t>(rows * stride), -7);
+        normalize_rows(rows, channels, x.data(), x_stride, m.data(), a.data(), 1e-5, centered, Activation::silu,
+                       y.data(), stride);
+        for (std::int64_t row = 0; row < rows; ++row) {
+          double own = 0, square = 0;
+          for (std::int64_t c = 0; centered && c < channels; ++c) own += x[row * x_stride + c];
+          own /= static_cast<double>(channels);
+          for (std::int64_t c = 0; c < channels; ++c) square += std::pow(x[row * x_stride + c] - own, 2);
+          const double inverse = 1 / std::sqrt(square / static_cast<double>(channels) + 1e-5);
+          for (std::int64_t c = 0; c < channels; ++c) {
+            const double expected = silu((x[row * x_stride + c] - own) * inverse * m[c] + a[c]);
+            // float32 roundings of values of about 3.
+            EXPECT_NEAR(y[row * stride + c], expected, 3e-6) << channels << " " << mean << " " << centered;
+          }
+          for (std::int64_t c = channels; c < stride; ++c)
+            EXPECT_EQ(y[row * stride + c], -7) << "wrote past the channels";
+        }
+      }
+    }
   }
 }
 
@@ -265,6 +328,11 @@ TEST(InstructionSets, GiveTheSameBits) {
     multiply(rows, 1, depth, rows_of(x.data(), rows, depth).data(), packed.data(), columns, 0,
              (columns + panel_width() - 1) / panel_width(), rows_of(y.data(), rows, columns).data(), &epilogue);
     for (std::int64_t r = 0; r < rows; ++r) softmax(y.data() + r * columns, columns, 1.0f);
+    Numbers normalized(y.size());
+    y.resize(y.size() + overread);
+    normalize_rows(rows, columns, y.data(), columns, addend.data(), addend.data(), 1e-5, true, Activation::gelu,
+                   normalized.data(), columns);
+    y.insert(y.end(), normalized.begin(), normalized.end());
     results.push_back(y);
   }
   hwy::SetSupportedTargetsForTest(0);

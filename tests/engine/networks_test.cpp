@@ -1,4 +1,5 @@
 // Whole networks, compiled, against the same files run by TorchScript.
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/script.h>
 
@@ -78,7 +79,8 @@ const std::map<std::string, std::string> not_compiled{
 
 /// The styles of the projects whose models people have: nothing in them is left to libtorch.
 bool is_known_style(const std::string& name) {
-  for (const char* style : {"openai_", "edm_", "diffusers_", "own", "ddpm", "flow_map", "guidance", "scripted_unet"}) {
+  for (const char* style :
+       {"openai_", "edm_", "diffusers_", "own", "ddpm", "dit_", "flow_map", "guidance", "scripted_unet"}) {
     if (name.starts_with(style)) return true;
   }
   return false;

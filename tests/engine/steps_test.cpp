@@ -201,14 +201,14 @@ TEST(GroupNormalization, IsThatOfDoublePrecisionForEveryShapeAndFarMeans) {
     for (const auto& [channels, groups] : {std::pair{4, 4}, {6, 3}, {12, 1}, {40, 8}, {33, 11}}) {
       for (const float mean : {0.0f, 1000.0f}) {
         Bench bench(2);
-        GroupNormalization n;
+        Normalization n;
         n.input = bench.add(rows, channels, channels + 5, mean);
         n.output = bench.add(rows, channels, channels + 1);
         n.groups = groups;
         const auto scale = random_numbers(channels, 1), shift = random_numbers(channels, 2);
         n.multiplier = row_of(scale);
         n.addend = row_of(shift);
-        bench.run(*group_normalization_step(n), 3);
+        bench.run(*normalization_step(n), 3);
         const std::int64_t group = channels / groups;
         for (std::int64_t s = 0; s < 2; ++s) {
           for (std::int64_t c = 0; c < channels; ++c) {
@@ -233,6 +233,36 @@ TEST(GroupNormalization, IsThatOfDoublePrecisionForEveryShapeAndFarMeans) {
                   << rows << " " << channels << " " << groups << " " << mean;
             }
           }
+        }
+      }
+    }
+  }
+}
+
+TEST(RowNormalization, DoesNotDependOnTheWorkers) {
+  for (const Moments moments : {Moments::row, Moments::row_square}) {
+    Bench bench(3);
+    Normalization n;
+    n.input = bench.add(300, 40, 45, 2);
+    n.output = bench.add(300, 40, 41);
+    n.moments = moments;
+    const auto scale = random_numbers(40, 1), shift = random_numbers(40, 2);
+    n.multiplier = row_of(scale);
+    n.addend = row_of(shift);
+    const auto step = normalization_step(n);
+    bench.run(*step, 1);
+    const std::vector<float> one_worker = bench.numbers();
+    bench.run(*step, 5);
+    EXPECT_EQ(bench.numbers(), one_worker);
+    for (std::int64_t s = 0; s < 3; ++s) {
+      for (std::int64_t r = 0; r < 300; ++r) {
+        double mean = 0, square = 0;
+        for (std::int64_t c = 0; c < 40 && moments == Moments::row; ++c) mean += bench.at(n.input, s, r, c) / 40;
+        for (std::int64_t c = 0; c < 40; ++c) square += std::pow(bench.at(n.input, s, r, c) - mean, 2) / 40;
+        for (std::int64_t c = 0; c < 40; ++c) {
+          const double expected =
+              (bench.at(n.input, s, r, c) - mean) / std::sqrt(square + n.epsilon) * scale[c] + shift[c];
+          ASSERT_NEAR(bench.at(n.output, s, r, c), expected, 3e-6);  // float32 roundings of about 3
         }
       }
     }
