@@ -38,9 +38,9 @@ View heads_of(Blueprint& blueprint, const AttentionPattern& pattern, const Atten
     three.sizes[0] *= all.sizes[i];
   }
   if (even) return three;
-  const View copy = blueprint.new_view(three.sizes, 2);
+  const View copy = blueprint.new_view(all.sizes, all.sizes.size() - 1);
   blueprint.push(copy_step({all, copy}));
-  return copy;
+  return {copy.buffer, 0, three.sizes, c_order(three.sizes)};
 }
 
 }  // namespace

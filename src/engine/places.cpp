@@ -10,6 +10,13 @@ std::int64_t product(const std::vector<std::int64_t>& sizes) {
 
 std::size_t usual_channel(std::size_t rank) { return rank >= 4 ? 1 : rank - 1; }
 
+std::vector<std::int64_t> c_order(const std::vector<std::int64_t>& sizes) {
+  std::vector<std::int64_t> strides(sizes.size());
+  std::int64_t stride = 1;
+  for (std::size_t i = sizes.size(); i-- > 0; stride *= sizes[i]) strides[i] = stride;
+  return strides;
+}
+
 View laid_out(const Rows& rows, std::vector<std::int64_t> sizes, std::size_t channel) {
   View view{rows.buffer, rows.offset, std::move(sizes), {}};
   view.strides.resize(view.sizes.size());

@@ -11,6 +11,9 @@ std::int64_t product(const std::vector<std::int64_t>& sizes);
 /// The dimension of channels where nothing else says so.
 std::size_t usual_channel(std::size_t rank);
 
+/// The strides of a dense array whose last dimension is the closest.
+std::vector<std::int64_t> c_order(const std::vector<std::int64_t>& sizes);
+
 /// Rows as a view of these sizes, dimension `channel` being the channels.
 View laid_out(const Rows& rows, std::vector<std::int64_t> sizes, std::size_t channel);
 

@@ -6,6 +6,7 @@
 
 #include "places.hpp"
 #include "scratch.hpp"
+#include "transfer.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -278,49 +279,30 @@ class AttentionStep : public Step {
   Attention a_;
 };
 
-/// Walks through a view's numbers in the order of their indices.
-class Walk {
- public:
-  explicit Walk(const View& view) : view_(view), index_(view.sizes.size()) {}
-
-  std::int64_t place() const { return place_; }
-
-  void next() {
-    for (std::size_t i = index_.size(); i-- > 0;) {
-      place_ += view_.strides[i];
-      if (++index_[i] < view_.sizes[i]) return;
-      place_ -= view_.strides[i] * view_.sizes[i];
-      index_[i] = 0;
-    }
-  }
-
- private:
-  const View& view_;
-  std::vector<std::int64_t> index_;
-  std::int64_t place_ = 0;
-};
+/// Calls work(sample, part) for all parts of a transfer of every sample.
+void share_transfer(const Run& run, const Transfer& transfer,
+                    const std::function<void(std::int64_t, std::int64_t)>& work) {
+  const std::int64_t parts = transfer.parts();
+  run.team->share(run.samples * parts, [&](std::int64_t item, std::byte*) { work(item / parts, item % parts); });
+}
 
 class CopyStep : public Step {
  public:
-  explicit CopyStep(Copy copy) : c_(std::move(copy)) {}
+  explicit CopyStep(Copy copy) : c_(std::move(copy)), transfer_(c_.from.sizes, c_.from.strides, c_.to.strides) {}
 
   std::vector<std::size_t> reads() const override { return {c_.from.buffer}; }
   std::vector<std::size_t> writes() const override { return {c_.to.buffer}; }
   std::string describe() const override { return "copy"; }
 
   void run(const Run& run) const override {
-    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
-      const float* from = run.at(c_.from, sample);
-      float* to = run.at(c_.to, sample);
-      Walk source(c_.from), target(c_.to);
-      for (std::int64_t i = product(c_.from.sizes); i > 0; --i, source.next(), target.next()) {
-        to[target.place()] = c_.scale * from[source.place()];
-      }
+    share_transfer(run, transfer_, [&](std::int64_t sample, std::int64_t part) {
+      transfer_.run(run.at(c_.from, sample), run.at(c_.to, sample), c_.scale, part);
     });
   }
 
  private:
   Copy c_;
+  Transfer transfer_;
 };
 
 class ConstantStep : public Step {
@@ -344,44 +326,41 @@ class ConstantStep : public Step {
 
 class InputStep : public Step {
  public:
-  explicit InputStep(View to) : to_(std::move(to)) {}
+  explicit InputStep(View to) : to_(std::move(to)), transfer_(to_.sizes, c_order(to_.sizes), to_.strides) {}
 
   std::vector<std::size_t> reads() const override { return {}; }
   std::vector<std::size_t> writes() const override { return {to_.buffer}; }
   std::string describe() const override { return "input"; }
 
   void run(const Run& run) const override {
-    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
-      const float* from = run.input + sample * run.sample_size;
-      float* to = run.at(to_, sample);
-      Walk target(to_);
-      for (std::int64_t i = 0; i < run.sample_size; ++i, target.next()) to[target.place()] = from[i];
+    share_transfer(run, transfer_, [&](std::int64_t sample, std::int64_t part) {
+      transfer_.run(run.input + sample * run.sample_size, run.at(to_, sample), 1, part);
     });
   }
 
  private:
   View to_;
+  Transfer transfer_;
 };
 
 class OutputStep : public Step {
  public:
-  explicit OutputStep(View from) : from_(std::move(from)) {}
+  explicit OutputStep(View from)
+      : from_(std::move(from)), transfer_(from_.sizes, from_.strides, c_order(from_.sizes)) {}
 
   std::vector<std::size_t> reads() const override { return {from_.buffer}; }
   std::vector<std::size_t> writes() const override { return {}; }
   std::string describe() const override { return "output"; }
 
   void run(const Run& run) const override {
-    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
-      const float* from = run.at(from_, sample);
-      float* to = run.output + sample * run.sample_size;
-      Walk source(from_);
-      for (std::int64_t i = 0; i < run.sample_size; ++i, source.next()) to[i] = from[source.place()];
+    share_transfer(run, transfer_, [&](std::int64_t sample, std::int64_t part) {
+      transfer_.run(run.at(from_, sample), run.output + sample * run.sample_size, 1, part);
     });
   }
 
  private:
   View from_;
+  Transfer transfer_;
 };
 
 }  // namespace

@@ -57,7 +57,7 @@ struct Attention {
 };
 std::unique_ptr<Step> attention_step(Attention attention);
 
-/// The same numbers in another place, in the order of their indices; the shapes may differ.
+/// The same numbers in another place, times `scale`; the sizes are the same.
 struct Copy {
   View from, to;
   float scale = 1;

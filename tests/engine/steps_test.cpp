@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <random>
@@ -310,16 +311,34 @@ TEST(Attention, IsThatOfDoublePrecisionAndDoesNotDependOnTheWorkers) {
   }
 }
 
-TEST(Copy, KeepsTheOrderOfIndicesBetweenShapes) {
-  Bench bench(2);
-  const Rows from = bench.add(6, 4), to = bench.add(4, 6);
-  // [4 channels, 6 pixels] of channels-last rows into C order.
-  bench.run(*copy_step({View{from.buffer, 0, {4, 2, 3}, {1, 12, 4}}, View{to.buffer, 0, {4, 6}, {6, 1}}, 2}), 2);
-  for (std::int64_t s = 0; s < 2; ++s) {
-    for (std::int64_t c = 0; c < 4; ++c) {
-      for (std::int64_t p = 0; p < 6; ++p) EXPECT_EQ(bench.at(to, s, c, p), 2 * bench.at(from, s, p, c));
+// Of every order of dimensions, dense, apart and repeated, on one worker and on many.
+TEST(Copy, PutsEveryNumberInItsPlace) {
+  std::vector<std::size_t> order{0, 1, 2, 3};
+  const std::vector<std::int64_t> sizes{2, 1, 3, 5};
+  do {
+    for (const std::int64_t apart : {1, 2}) {
+      for (const std::int64_t workers : {1, 5}) {
+        Bench bench(2);
+        const Rows from = bench.add(30, apart), to = bench.add(30, 1);
+        View source{from.buffer, 0, sizes, std::vector<std::int64_t>(4)};
+        std::int64_t stride = apart;
+        for (const std::size_t d : order) {
+          source.strides[d] = stride;
+          stride *= sizes[d];
+        }
+        if (apart == 2) source.strides[0] = 0;  // an expanded dimension
+        const View target{to.buffer, 0, sizes, {15, 15, 5, 1}};
+        bench.run(*copy_step({source, target, 2}), workers);
+        for (std::int64_t s = 0; s < 2; ++s) {
+          for (std::int64_t i = 0; i < 30; ++i) {
+            const std::int64_t place =
+                i / 15 * source.strides[0] + i / 5 % 3 * source.strides[2] + i % 5 * source.strides[3];
+            EXPECT_EQ(bench.at(to, s, i, 0), 2 * bench.at(from, s, place / apart, place % apart));
+          }
+        }
+      }
     }
-  }
+  } while (std::next_permutation(order.begin(), order.end()));
 }
 
 class Touches : public Step {
