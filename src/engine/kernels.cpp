@@ -107,11 +107,16 @@ std::int64_t winograd_filter_stride() { return filter_stride; }
 
 void pack(const float* weights, std::int64_t depth, std::int64_t columns, std::int64_t depth_stride,
           std::int64_t column_stride, float* packed) {
-  for (std::int64_t first = 0; first < columns; first += panel) {
-    for (std::int64_t k = 0; k < depth; ++k) {
+  // A few weights of each column at a time: reads and writes then stay in the cache.
+  constexpr std::int64_t some = 16;
+  for (std::int64_t first = 0; first < columns; first += panel, packed += depth * panel) {
+    for (std::int64_t start = 0; start < depth; start += some) {
+      const std::int64_t end = std::min(depth, start + some);
       for (std::int64_t i = 0; i < panel; ++i) {
         const std::int64_t n = first + i;
-        *packed++ = n < columns ? weights[k * depth_stride + n * column_stride] : 0.0f;
+        for (std::int64_t k = start; k < end; ++k) {
+          packed[k * panel + i] = n < columns ? weights[k * depth_stride + n * column_stride] : 0.0f;
+        }
       }
     }
   }

@@ -356,7 +356,10 @@ class Tracer {
 
 }  // namespace
 
-Trace trace(const torch::jit::Module& module, const NetworkInput& one) { return Tracer().run(module, one); }
+Trace trace(const torch::jit::Module& module, const NetworkInput& one) {
+  const torch::InferenceMode guard;
+  return Tracer().run(module, one);
+}
 
 std::vector<ValueId> tensors_of(const Operation& operation) {
   std::vector<ValueId> tensors;

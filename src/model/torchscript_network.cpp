@@ -122,8 +122,8 @@ NetworkInput row_of(const NetworkInput& input, std::int64_t row) {
   return one;
 }
 
-void try_out(Network& network, const std::string& file, const NetworkInput& input) {
-  const Tensor both = network.forward(input);
+/// What the network made of the trial's two rows is a result as a network's has to be.
+void check_result(const Tensor& both, const std::string& file, const NetworkInput& input) {
   if (both.sizes() != input.x.sizes()) {
     throw ModelError(file + ": the network returned shape " + shape_text(both.sizes()) + " for an input of shape " +
                      shape_text(input.x.sizes()) + "; they must be equal");
@@ -136,15 +136,15 @@ void try_out(Network& network, const std::string& file, const NetworkInput& inpu
     throw ModelError(file +
                      ": the network returned NaN or infinity in its trial call at sigma_min; retrain or re-export it");
   }
-  for (int row = 0; row < 2; ++row) {
-    const Tensor alone = network.forward(row_of(input, row));
-    const double difference = (alone - both.narrow(0, row, 1)).abs().max().item<double>();
-    // Not `>`: a NaN must fail too.
-    if (!(difference <= 1e-3)) {
-      throw ModelError(file + ": sample " + std::to_string(row) + " of a batch differs by " +
-                       std::to_string(difference) +
-                       " from the same sample alone, allowed is 0.001; is the module in eval mode?");
-    }
+}
+
+/// A row does not depend on the other.
+void check_row(const Tensor& both, const std::string& file, int row, const Tensor& alone) {
+  const double difference = (alone - both.narrow(0, row, 1)).abs().max().item<double>();
+  // Not `>`: a NaN must fail too.
+  if (!(difference <= 1e-3)) {
+    throw ModelError(file + ": sample " + std::to_string(row) + " of a batch differs by " + std::to_string(difference) +
+                     " from the same sample alone, allowed is 0.001; is the module in eval mode?");
   }
 }
 
@@ -179,26 +179,42 @@ ModelInfo read_model_info(const std::string& file) {
 
 namespace {
 
-/// The network, compiled or as it is, in the precision that was asked for or that is the best.
-LoadedNetwork choose_network(torch::jit::Module module, TorchScriptNetwork& exact, const NetworkInput& one,
-                             const NetworkOptions& options) {
+/// What the engine compiles, or why it can't.
+struct Traced {
+  std::optional<engine::Trace> trace = {};
+  std::string why_not = {};
+};
+
+Traced try_trace(const torch::jit::Module& module, const NetworkInput& one, const NetworkOptions& options) {
+  if (options.device.is_cuda()) return {.why_not = "it runs on a GPU"};
+  if (!options.compile) return {.why_not = "it was asked to run as it is"};
+  try {
+    return {.trace = engine::trace(module, one)};
+  } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
+    return {.why_not = first_line(reason)};
+  }
+}
+
+/// The network, compiled or as it is, in the precision that was asked for or that is the best. `one`: the sample on
+/// which it was traced.
+LoadedNetwork choose_network(torch::jit::Module module, const Traced& traced, TorchScriptNetwork& exact,
+                             const NetworkInput& one, const NetworkOptions& options) {
   using kernels::bf16::Unit;
   const bool automatic = options.precision == Precision::automatic;
   const Precision asked = automatic ? Precision::fp32 : options.precision;
   const auto in_use = [&](const std::string& why) { return PrecisionInUse{asked, automatic ? why : "as asked for"}; };
-  const auto as_it_is = [&](const std::string& why_not, const std::string& why) {
+  const auto as_it_is = [&](const std::string& why_not) {
+    const std::string why = options.device.is_cuda() ? why_not : "libtorch runs the network as it is";
     return LoadedNetwork{std::make_unique<TorchScriptNetwork>(std::move(module), why_not, asked), in_use(why)};
   };
-  if (options.device.is_cuda()) return as_it_is("it runs on a GPU", "it runs on a GPU");
-  const std::string libtorch_runs_it = "libtorch runs the network as it is";
-  if (!options.compile) return as_it_is("it was asked to run as it is", libtorch_runs_it);
+  if (!traced.trace) return as_it_is(traced.why_not);
   try {
     const Unit unit = kernels::bf16::units().back();
-    if (asked == Precision::bf16) return {engine::compile(module, one, unit), in_use("")};
+    if (asked == Precision::bf16) return {engine::compile(*traced.trace, one, unit), in_use("")};
     std::string why = "this CPU has neither AMX nor AVX512-BF16";
     if (automatic && options.consider_bf16.value_or(unit != Unit::emulated)) {
       try {
-        auto reduced = engine::compile(module, one, unit);
+        auto reduced = engine::compile(*traced.trace, one, unit);
         const Verdict verdict = options.compare(exact, *reduced);
         if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
         why = "in bf16 " + verdict.found;
@@ -206,9 +222,9 @@ LoadedNetwork choose_network(torch::jit::Module module, TorchScriptNetwork& exac
         why = "in bf16: " + first_line(reason);
       }
     }
-    return {engine::compile(module, one), in_use(why)};
-  } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
-    return as_it_is(first_line(reason), libtorch_runs_it);
+    return {engine::compile(*traced.trace, one), in_use(why)};
+  } catch (const std::exception& reason) {
+    return as_it_is(first_line(reason));
   }
 }
 
@@ -226,8 +242,13 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
     // A few calls do not repay what torch's own optimizer takes.
     const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
     TorchScriptNetwork plain(module);
-    try_out(plain, file, trial);
-    return choose_network(std::move(module), plain, row_of(trial, 0), options);
+    const Tensor both = plain.forward(trial);
+    check_result(both, file, trial);
+    const NetworkInput first = row_of(trial, 0);
+    const Traced traced = try_trace(module, first, options);
+    check_row(both, file, 0, traced.trace ? traced.trace->output : plain.forward(first));
+    check_row(both, file, 1, plain.forward(row_of(trial, 1)));
+    return choose_network(std::move(module), traced, plain, first, options);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& e) {

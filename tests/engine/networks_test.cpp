@@ -11,7 +11,6 @@
 #include "engine.hpp"
 #include "model_file.hpp"
 #include "onestep/tensor/denoiser.hpp"
-#include "trace.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -53,7 +52,8 @@ struct File {
     return module.forward(std::move(inputs)).toTensor();
   }
   std::unique_ptr<Network> compiled(std::optional<kernels::bf16::Unit> unit = std::nullopt) {
-    return compile(module, row_of(input_of(info, 2), 0), unit);
+    const NetworkInput one = row_of(input_of(info, 2), 0);
+    return compile(trace(module, one), one, unit);
   }
 };
 
@@ -221,7 +221,8 @@ TEST(Compile, LeavesASingleNumberToLibtorch) {
   module.define("def forward(self, x, noise):\n  return x + x.mean() * 2.0\n");
   const NetworkInput input{.x = torch::randn({1, 3, 4, 5}), .noise = torch::zeros({1})};
   const Tensor expected = input.x + input.x.mean() * 2;
-  EXPECT_LE(largest(compile(module, input)->forward(input) - expected), 1e-6);  // float32 rounding of about 3
+  EXPECT_LE(largest(compile(trace(module, input), input)->forward(input) - expected),
+            1e-6);  // float32 rounding of about 3
 }
 
 // Conditions are kept: a label's or a level's must not be another's, and no more than a thousand are.
