@@ -14,14 +14,8 @@ struct Window {
   bool transposed = false;
 };
 
-/// Where the taps of a window read that makes an image of extents `to` of one of extents `from`.
+/// Where the taps of a window read that makes an image of extents `to` of one of extents `from`; -1: outside.
 Gather window_gather(const Extents& from, const Extents& to, const Window& window);
-
-/// Nearest-neighbour upsampling, by whole factors.
-Gather upsampling_gather(const Extents& from, const Extents& to);
-
-/// Padding with zeros; `before`: how many, a dimension each.
-Gather padding_gather(const Extents& from, const Extents& to, const Extents& before);
 
 /// Where `gather` reads if what it reads from is itself what `lens`, of one tap, makes of another image.
 Gather seen_through(const Gather& lens, Gather gather);

@@ -131,34 +131,30 @@ bool normalize_groups(Blueprint& blueprint, const Operation& operation) {
   return true;
 }
 
-bool upsample(Blueprint& blueprint, const Operation& operation) {
+bool move_pixels(Blueprint& blueprint, const Operation& operation) {
   const auto x = sample_at(blueprint.trace(), operation, 0);
-  if (!x) return false;
   const ValueId result = operation.results[0];
-  const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
-  for (std::size_t d = 0; d < to.size(); ++d) {
-    if (to[d] % from[d] != 0) return false;
-  }
-  look_through(blueprint, result, *x, upsampling_gather(from, to), "nearest-neighbour upsampling");
-  return true;
-}
-
-bool pad(Blueprint& blueprint, const Operation& operation) {
-  const auto x = sample_at(blueprint.trace(), operation, 0);
-  std::size_t value_at = 2;
-  if (operation.name == "aten::pad") {
-    if (!other_at(operation, 2).isString() || other_at(operation, 2).toStringRef() != "constant") return false;
-    value_at = 3;
-  }
-  const torch::IValue& value = other_at(operation, value_at);
-  if (!x || blueprint.sizes(*x).size() < 3 || (value.isScalar() && value.toScalar().toDouble() != 0)) return false;
-  const ValueId result = operation.results[0];
-  const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
-  const auto by = other_at(operation, 1).toIntVector();  // before and after the last dimension, the last but one, ...
-  if (by.size() > 2 * from.size()) return false;
-  Extents before(from.size(), 0);
-  for (std::size_t i = 0; 2 * i < by.size(); ++i) before[from.size() - 1 - i] = by[2 * i];
-  look_through(blueprint, result, *x, padding_gather(from, to, before), "padding");
+  if (!x || tensors_of(operation).size() != 1 || blueprint.sizes(*x).size() < 3) return false;
+  const auto& sizes = blueprint.sizes(*x);
+  const Extents extents = extents_of(sizes);
+  const std::int64_t count = product(extents);
+  constexpr std::int64_t exact = 1 << 23;  // float32 holds them, and twice as many
+  if (count > exact) return false;
+  // libtorch says which pixels go where: it is asked to move their numbers, from 1 on. Zeros are padding.
+  std::vector<std::int64_t> one_channel{1, 1};
+  one_channel.insert(one_channel.end(), extents.begin(), extents.end());
+  const Tensor numbers =
+      torch::arange(1, count + 1, torch::dtype(torch::kFloat32)).reshape(one_channel).expand(sizes).contiguous();
+  const auto moved = [&](const Tensor& what) { return call(operation, [&](ValueId) { return what; })[0]; };
+  const Tensor all = moved(numbers), first = all.narrow(1, 0, 1);
+  // All channels alike, and nothing but pixels and zeros: twice the pixels give twice the result.
+  if (all.sizes() != blueprint.sizes(result) || all.size(1) != sizes[1]) return false;
+  if (!all.equal(first.expand_as(all)) || !moved(2 * numbers).equal(2 * all)) return false;
+  const Tensor index = (first - 1).to(torch::kInt32).contiguous();
+  const auto* from = index.const_data_ptr<std::int32_t>();
+  const bool upsamples = operation.name.find("upsample") != std::string::npos;
+  look_through(blueprint, result, *x, {index.numel(), 1, {from, from + index.numel()}},
+               upsamples ? "nearest-neighbour upsampling" : "padding");
   return true;
 }
 

@@ -13,8 +13,8 @@ bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed,
 bool normalize_groups(Blueprint& blueprint, const Operation& operation);
 /// Over the last dimension: layer normalization, or RMS normalization.
 bool normalize_rows(Blueprint& blueprint, const Operation& operation, Moments moments);
-bool upsample(Blueprint& blueprint, const Operation& operation);
-bool pad(Blueprint& blueprint, const Operation& operation);
+/// Upsampling to the nearest pixel, padding: every pixel of the result is one of x's, or zero.
+bool move_pixels(Blueprint& blueprint, const Operation& operation);
 bool pool(Blueprint& blueprint, const Operation& operation);
 bool shuffle(Blueprint& blueprint, const Operation& operation);
 
