@@ -3,7 +3,7 @@
 
     networks.py FOLDER [NAME...] [--onestep PROGRAM]
 
-UNets as most people write them, in two families. Their weights are random, since what a network draws does not change how
+UNets as most people write them, in two families, and a transformer. Their weights are random, since what a network draws does not change how
 long it takes; but nothing in them is zero or negligible, so that an engine that computes them wrongly is found out."""
 
 import argparse
@@ -39,6 +39,16 @@ class Config:
     resize_in_blocks: bool = False  # the family: resized by residual blocks, or by convolutions of their own
 
 
+@dataclass(frozen=True)
+class TransformerConfig:
+    channels: int
+    size: int
+    width: int
+    depth: int
+    head: int = 64
+    patch: int = 2  # its side; a token each
+
+
 NETWORKS = {
     # Dhariwal & Nichol 2021, section 3, without what they add for large images; as in Karras et al. 2022, Table 8.
     "small": Config(1, 28, widths=(32, 48, 64), blocks=1, attention=(7,)),
@@ -46,9 +56,11 @@ NETWORKS = {
     "large": Config(3, 32, widths=(96, 192, 256), blocks=2, attention=(16, 8)),
     # Dhariwal & Nichol 2021 for 64 x 64, which Song et al. 2023 distil, with a third of its widths.
     "openai64": Config(3, 64, widths=(64, 128, 192, 256), blocks=3, attention=(16, 8), groups=32, resize_in_blocks=True),
+    # Peebles & Xie 2023, Table 1, DiT-S/2: 256 tokens.
+    "transformer": TransformerConfig(3, 32, width=384, depth=12),
 }
 SHIPPED = "fashion"  # models/fashion.pt, the student that onestep comes with
-NAMES = ["small", SHIPPED, "medium", "large", "openai64"]
+NAMES = ["small", SHIPPED, "medium", "large", "openai64", "transformer"]
 
 
 def halve(x: Tensor) -> Tensor:
@@ -189,6 +201,62 @@ class UNet(nn.Module):
         return self.out(F.silu(self.norm(x)))
 
 
+class TransformerBlock(nn.Module):
+    """Attention and a perceptron, each of a norm that the noise level and the label scale and shift, each scaled by them
+    before it is added (Peebles & Xie 2023, section 3.2, adaLN)."""
+
+    def __init__(self, width: int, head: int):
+        super().__init__()
+        self.heads = width // head
+        self.norm1 = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.modulation = nn.Linear(width, 6 * width)
+
+    def attend(self, x: Tensor) -> Tensor:
+        n, tokens, c = x.shape
+        q, k, v = self.qkv(x).reshape(n, tokens, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, tokens, c))
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(F.silu(embedding))[:, None].chunk(6, dim=2)
+        x = x + gate1 * self.attend(self.norm1(x) * (1 + scale1) + shift1)
+        h = self.wide(self.norm2(x) * (1 + scale2) + shift2)
+        return x + gate2 * self.narrow(F.gelu(h, approximate="tanh"))
+
+
+class Transformer(nn.Module):
+    """As UNet: image [N, C, H, W], noise [N], label int64 [N] -> [N, C, H, W]."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        width, self.patch, self.side = config.width, config.patch, config.size // config.patch
+        self.noise = NoiseEmbedding(256)
+        self.embed1, self.embed2 = nn.Linear(256, width), nn.Linear(width, width)
+        self.label = nn.Embedding(LABELS, width)
+        self.patches = nn.Conv2d(config.channels, width, config.patch, stride=config.patch)
+        self.places = nn.Parameter(torch.empty(self.side**2, width))
+        self.blocks = nn.ModuleList(TransformerBlock(width, config.head) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.modulation, self.out = nn.Linear(width, 2 * width), nn.Linear(width, config.patch**2 * config.channels)
+
+    def forward(self, x: Tensor, noise: Tensor, label: Tensor) -> Tensor:
+        embedding = self.embed2(F.silu(self.embed1(self.noise(noise)))) + self.label(label)
+        x = self.patches(x).flatten(2).transpose(1, 2) + self.places
+        for block in self.blocks:
+            x = block(x, embedding)
+        shift, scale = self.modulation(F.silu(embedding))[:, None].chunk(2, dim=2)
+        x = self.out(self.norm(x) * (1 + scale) + shift)
+        n, p, side = x.shape[0], self.patch, self.side
+        return x.reshape(n, side, side, p, p, -1).permute(0, 5, 1, 3, 2, 4).reshape(n, -1, side * p, side * p)
+
+
+def build(name: str) -> nn.Module:
+    config = NETWORKS[name]
+    return Transformer(config) if isinstance(config, TransformerConfig) else UNet(config)
+
+
 def randomize(network: nn.Module) -> nn.Module:
     """Weights that keep the size of what goes through them, and norms and biases that are not ones and zeros."""
     generator = torch.Generator().manual_seed(0)
@@ -223,7 +291,7 @@ def model_file(folder: Path, name: str) -> Path:
 def module(file: Path, name: str) -> nn.Module:
     """The Python module of a model file, for the peers that can't start from TorchScript; the weights are the file's."""
     weights = torch.jit.load(str(file)).state_dict()
-    network = shipped.UNet(shipped_config(weights)) if name == SHIPPED else UNet(NETWORKS[name])
+    network = shipped.UNet(shipped_config(weights)) if name == SHIPPED else build(name)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
 
@@ -250,7 +318,7 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     for name in options.names:
-        network = randomize(UNet(NETWORKS[name]))
+        network = randomize(build(name))
         parameters = sum(tensor.numel() for tensor in network.parameters())
         print(f"{name}: {parameters / 1e6:.1f} million parameters", file=sys.stderr)
         with contextlib.redirect_stdout(sys.stderr):

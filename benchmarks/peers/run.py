@@ -17,7 +17,7 @@ from bench import HERE, ROOT, Bench, digest, install, say
 from peers import PEERS
 from results import NO_DIFFERENCE, Cell, Report, Results
 
-NETWORKS = ["small", "fashion", "medium", "large", "openai64"]  # those of networks.py, which needs torch
+NETWORKS = ["small", "fashion", "medium", "large", "openai64", "transformer"]  # those of networks.py, which needs torch
 
 MEASURING = ("requirements.txt", "peers.py", "measure.py", "machine.py", "cold_start_diffusers.py",
              "cold_start_torchscript.py")
