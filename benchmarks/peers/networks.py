@@ -3,8 +3,9 @@
 
     networks.py FOLDER [NAME...] [--onestep PROGRAM]
 
-UNets as most people write them, in two families, and a transformer. Their weights are random, since what a network draws does not change how
-long it takes; but nothing in them is zero or negligible, so that an engine that computes them wrongly is found out."""
+UNets as most people write them, in two families, and a transformer. Their weights are random, since what a network draws
+does not change how long it takes; but nothing in them is zero or negligible, so that an engine that computes them wrongly is
+found out."""
 
 import argparse
 import contextlib

@@ -2,6 +2,8 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include <type_traits>
+
 #include "kernels.hpp"
 
 #if defined(ONESTEP_ENGINE_KERNELS_INL) == defined(HWY_TARGET_TOGGLE)
@@ -60,18 +62,26 @@ HWY_INLINE V activated(V x) {
   return x;
 }
 
-HWY_INLINE V activated(Activation activation, V x) {
+/// Calls work with the activation as a type's value, which then costs nothing where there is none.
+template <typename Work>
+HWY_INLINE auto with(Activation activation, Work work) {
   switch (activation) {
     case Activation::none:
-      return x;
+      break;
     case Activation::silu:
-      return activated<Activation::silu>(x);
+      return work(std::integral_constant<Activation, Activation::silu>());
     case Activation::gelu:
-      return activated<Activation::gelu>(x);
+      return work(std::integral_constant<Activation, Activation::gelu>());
     case Activation::gelu_tanh:
-      return activated<Activation::gelu_tanh>(x);
+      return work(std::integral_constant<Activation, Activation::gelu_tanh>());
   }
-  return x;
+  return work(std::integral_constant<Activation, Activation::none>());
+}
+
+HWY_INLINE V activated(Activation activation, V x) {
+  // The vector would go through memory to a function of its own.
+  return with(
+      activation, [x](auto fixed) __attribute__((always_inline)) { return activated<fixed()>(x); });
 }
 
 /// Stores the first `count` lanes; what lies behind them may be another's.

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <type_traits>
 
 #include "kernels-inl.hpp"
 
@@ -305,21 +304,6 @@ void moments(const float* x, std::int64_t rows, std::int64_t row_stride, std::in
         }
       }
     }
-  }
-}
-
-/// Calls work with the activation as a type's value, which then costs nothing where there is none.
-template <typename Work>
-HWY_INLINE void with(Activation activation, Work work) {
-  switch (activation) {
-    case Activation::none:
-      return work(std::integral_constant<Activation, Activation::none>());
-    case Activation::silu:
-      return work(std::integral_constant<Activation, Activation::silu>());
-    case Activation::gelu:
-      return work(std::integral_constant<Activation, Activation::gelu>());
-    case Activation::gelu_tanh:
-      return work(std::integral_constant<Activation, Activation::gelu_tanh>());
   }
 }
 

@@ -113,47 +113,26 @@ bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed,
   return true;
 }
 
-bool normalize_groups(Blueprint& blueprint, const Operation& operation) {
-  const auto x = sample_at(blueprint.trace(), operation, 0);
-  const auto weight = weight_at(blueprint.trace(), operation, 2), bias = weight_at(blueprint.trace(), operation, 3);
-  if (!x || !weight || !bias || blueprint.sizes(*x).size() < 3) return false;
-  const ValueId result = operation.results[0];
-  const std::int64_t channels = blueprint.sizes(*x)[1];
-  NormalizationDraft draft;
-  draft.normalization.input = blueprint.rows_of(*x, 1);
-  const View output = blueprint.new_value(result, 1);
-  draft.normalization.output = *as_rows(output, 1);
-  draft.normalization.groups = other_at(operation, 1).toInt();
-  draft.normalization.epsilon = other_at(operation, 4).toDouble();
-  draft.multiplier = weight->defined() ? Channels{*weight} : filled(channels, 1);
-  draft.addend = bias->defined() ? Channels{*bias} : filled(channels, 0);
-  blueprint.define(result, output, std::move(draft));
-  return true;
-}
-
 bool move_pixels(Blueprint& blueprint, const Operation& operation) {
   const auto x = sample_at(blueprint.trace(), operation, 0);
   const ValueId result = operation.results[0];
   if (!x || tensors_of(operation).size() != 1 || blueprint.sizes(*x).size() < 3) return false;
-  const auto& sizes = blueprint.sizes(*x);
-  const Extents extents = extents_of(sizes);
-  const std::int64_t count = product(extents);
+  const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
+  const std::int64_t count = product(from);
   constexpr std::int64_t exact = 1 << 23;  // float32 holds them, and twice as many
-  if (count > exact) return false;
+  if (count > exact || blueprint.sizes(result)[1] != blueprint.sizes(*x)[1]) return false;
   // libtorch says which pixels go where: it is asked to move their numbers, from 1 on. Zeros are padding.
-  std::vector<std::int64_t> one_channel{1, 1};
-  one_channel.insert(one_channel.end(), extents.begin(), extents.end());
-  const Tensor numbers =
-      torch::arange(1, count + 1, torch::dtype(torch::kFloat32)).reshape(one_channel).expand(sizes).contiguous();
-  const auto moved = [&](const Tensor& what) { return call(operation, [&](ValueId) { return what; })[0]; };
-  const Tensor all = moved(numbers), first = all.narrow(1, 0, 1);
-  // All channels alike, and nothing but pixels and zeros: twice the pixels give twice the result.
-  if (all.sizes() != blueprint.sizes(result) || all.size(1) != sizes[1]) return false;
-  if (!all.equal(first.expand_as(all)) || !moved(2 * numbers).equal(2 * all)) return false;
-  const Tensor index = (first - 1).to(torch::kInt32).contiguous();
-  const auto* from = index.const_data_ptr<std::int32_t>();
+  std::vector<std::int64_t> given{1, 1}, made{1, 2};
+  given.insert(given.end(), from.begin(), from.end());
+  made.insert(made.end(), to.begin(), to.end());
+  const Tensor numbers = torch::arange(1, count + 1, torch::dtype(torch::kFloat32)).reshape(given);
+  const Tensor both = call(operation, [&](ValueId) { return torch::cat({numbers, 2 * numbers}, 1); })[0];
+  // Channels stay apart, and there is nothing but pixels and zeros: twice the numbers give twice the result.
+  if (both.sizes() != made || !both.narrow(1, 1, 1).equal(2 * both.narrow(1, 0, 1))) return false;
+  const Tensor index = (both.narrow(1, 0, 1) - 1).to(torch::kInt32).contiguous();
+  const auto* rows = index.const_data_ptr<std::int32_t>();
   const bool upsamples = operation.name.find("upsample") != std::string::npos;
-  look_through(blueprint, result, *x, {index.numel(), 1, {from, from + index.numel()}},
+  look_through(blueprint, result, *x, {index.numel(), 1, {rows, rows + index.numel()}},
                upsamples ? "nearest-neighbour upsampling" : "padding");
   return true;
 }

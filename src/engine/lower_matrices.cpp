@@ -97,27 +97,4 @@ bool multiply_matrix(Blueprint& blueprint, const Operation& operation, const Mat
   return true;
 }
 
-bool normalize_rows(Blueprint& blueprint, const Operation& operation, Moments moments) {
-  const auto x = sample_at(blueprint.trace(), operation, 0);
-  const auto weight = weight_at(blueprint.trace(), operation, 2);
-  const bool centered = moments == Moments::row;
-  const auto bias = centered ? weight_at(blueprint.trace(), operation, 3) : std::optional(torch::Tensor());
-  if (!x || !weight || !bias || blueprint.sizes(*x).size() < 2 || other_at(operation, 1).toIntVector().size() != 1)
-    return false;
-  const ValueId result = operation.results[0];
-  const std::size_t channel = blueprint.sizes(*x).size() - 1;
-  const std::int64_t channels = blueprint.sizes(*x)[channel];
-  const torch::IValue& epsilon = other_at(operation, centered ? 4 : 3);
-  NormalizationDraft draft;
-  draft.normalization.input = blueprint.rows_of(*x, channel);
-  const View output = blueprint.new_value(result, channel);
-  draft.normalization.output = *as_rows(output, channel);
-  draft.normalization.moments = moments;
-  draft.normalization.epsilon = epsilon.isNone() ? std::numeric_limits<float>::epsilon() : epsilon.toDouble();
-  draft.multiplier = weight->defined() ? Channels{*weight} : filled(channels, 1);
-  draft.addend = bias->defined() ? Channels{*bias} : filled(channels, 0);
-  blueprint.define(result, output, std::move(draft));
-  return true;
-}
-
 }  // namespace onestep::engine

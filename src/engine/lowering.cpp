@@ -97,8 +97,7 @@ void call_torch(Blueprint& blueprint, const Operation& operation) {
       inputs.push_back({value, given.constant});
     } else {
       if (given.type != torch::kFloat32) throw NotCompiled(operation.name + " takes " + c10::toString(given.type));
-      const View view{0, blueprint.conditions().keep(value, product(given.sizes)), given.sizes,
-                      torch::empty(given.sizes, torch::kMeta).strides().vec()};
+      const View view{0, blueprint.conditions().keep(value, product(given.sizes)), given.sizes, c_order(given.sizes)};
       inputs.push_back({value, {}, view, true});
     }
   }
