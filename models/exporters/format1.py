@@ -38,6 +38,13 @@ def trace(network: nn.Module, metadata: dict) -> torch.jit.ScriptModule:
     return module
 
 
+def in_one_piece(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """The same network with the code of its layers in one method. Else each is a class in a file of its own, and reading
+    those takes longer than all the weights. Parameters and buffers keep their names, and can be moved to a device."""
+    inlined = torch._C._freeze_module(module._c, preserveParameters=True)  # torch.jit.freeze would make constants of them
+    return torch.jit._recursive.wrap_cpp_module(inlined)
+
+
 def follow_device(module: torch.jit.ScriptModule) -> None:
     """Tracing notes the device that the module was on wherever its code asks for one; let it be the input's instead, so that
     what is drawn up there (frequencies of an embedding, mostly) is on the GPU when the model is."""
@@ -173,7 +180,7 @@ def write(network: nn.Module, metadata: dict, output: Path, onestep: str | None 
     """Traces the network (unless it is TorchScript already), writes the file, has onestep run it, and only then gives it
     its name."""
     program = find_onestep(onestep)
-    module = module or trace(network, metadata)
+    module = module or in_one_piece(trace(network, metadata))
     partial = output.with_name(f".{output.stem}.partial.pt")
     try:
         torch.jit.save(module, str(partial), _extra_files={"onestep.json": json.dumps(metadata, indent=1)})

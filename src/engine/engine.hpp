@@ -9,10 +9,10 @@
 
 namespace onestep::engine {
 
-/// Compiles a network of float32 for the CPU. `one`: the sample on which it was traced. unit: products of large
-/// matrices are bf16. Throws NotCompiled, whose message says what stands in the way; the module can then be run as it
-/// is.
-std::unique_ptr<Network> compile(const Trace& trace, const NetworkInput& one,
+/// Compiles a network of float32 for the CPU. `expected`: what libtorch makes of `trial`, samples of other values and
+/// labels than the one that was traced among them. unit: products of large matrices are bf16. Throws NotCompiled, whose
+/// message says what stands in the way; the module can then be run as it is.
+std::unique_ptr<Network> compile(const Trace& trace, const NetworkInput& trial, const torch::Tensor& expected,
                                  std::optional<kernels::bf16::Unit> unit = std::nullopt);
 
 }  // namespace onestep::engine

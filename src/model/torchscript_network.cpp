@@ -195,10 +195,10 @@ Traced try_trace(const torch::jit::Module& module, const NetworkInput& one, cons
   }
 }
 
-/// The network, compiled or as it is, in the precision that was asked for or that is the best. `one`: the sample on
-/// which it was traced.
+/// The network, compiled or as it is, in the precision that was asked for or that is the best. `expected`: what it made
+/// of the trial.
 LoadedNetwork choose_network(torch::jit::Module module, const Traced& traced, TorchScriptNetwork& exact,
-                             const NetworkInput& one, const NetworkOptions& options) {
+                             const NetworkInput& trial, const Tensor& expected, const NetworkOptions& options) {
   using kernels::bf16::Unit;
   const bool automatic = options.precision == Precision::automatic;
   const Precision asked = automatic ? Precision::fp32 : options.precision;
@@ -210,11 +210,11 @@ LoadedNetwork choose_network(torch::jit::Module module, const Traced& traced, To
   if (!traced.trace) return as_it_is(traced.why_not);
   try {
     const Unit unit = kernels::bf16::units().back();
-    if (asked == Precision::bf16) return {engine::compile(*traced.trace, one, unit), in_use("")};
+    if (asked == Precision::bf16) return {engine::compile(*traced.trace, trial, expected, unit), in_use("")};
     std::string why = "this CPU has neither AMX nor AVX512-BF16";
     if (automatic && options.consider_bf16.value_or(unit != Unit::emulated)) {
       try {
-        auto reduced = engine::compile(*traced.trace, one, unit);
+        auto reduced = engine::compile(*traced.trace, trial, expected, unit);
         const Verdict verdict = options.compare(exact, *reduced);
         if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
         why = "in bf16 " + verdict.found;
@@ -222,7 +222,7 @@ LoadedNetwork choose_network(torch::jit::Module module, const Traced& traced, To
         why = "in bf16: " + first_line(reason);
       }
     }
-    return {engine::compile(*traced.trace, one), in_use(why)};
+    return {engine::compile(*traced.trace, trial, expected), in_use(why)};
   } catch (const std::exception& reason) {
     return as_it_is(first_line(reason));
   }
@@ -247,8 +247,11 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
     const NetworkInput first = row_of(trial, 0);
     const Traced traced = try_trace(module, first, options);
     check_row(both, file, 0, traced.trace ? traced.trace->output : plain.forward(first));
-    check_row(both, file, 1, plain.forward(row_of(trial, 1)));
-    return choose_network(std::move(module), traced, plain, first, options);
+    LoadedNetwork chosen = choose_network(std::move(module), traced, plain, trial, both, options);
+    // In lower precision it would differ for that alone.
+    Network& exact = chosen.precision.precision == Precision::fp32 ? *chosen.network : plain;
+    check_row(both, file, 1, exact.forward(row_of(trial, 1)));
+    return chosen;
   } catch (const Error&) {
     throw;
   } catch (const std::exception& e) {

@@ -52,8 +52,8 @@ struct File {
     return module.forward(std::move(inputs)).toTensor();
   }
   std::unique_ptr<Network> compiled(std::optional<kernels::bf16::Unit> unit = std::nullopt) {
-    const NetworkInput one = row_of(input_of(info, 2), 0);
-    return compile(trace(module, one), one, unit);
+    const NetworkInput trial = input_of(info, 2);
+    return compile(trace(module, row_of(trial, 0)), trial, plain(trial), unit);
   }
 };
 
@@ -221,8 +221,16 @@ TEST(Compile, LeavesASingleNumberToLibtorch) {
   module.define("def forward(self, x, noise):\n  return x + x.mean() * 2.0\n");
   const NetworkInput input{.x = torch::randn({1, 3, 4, 5}), .noise = torch::zeros({1})};
   const Tensor expected = input.x + input.x.mean() * 2;
-  EXPECT_LE(largest(compile(trace(module, input), input)->forward(input) - expected),
+  EXPECT_LE(largest(compile(trace(module, input), input, expected)->forward(input) - expected),
             1e-6);  // float32 rounding of about 3
+}
+
+TEST(Compile, RefusesWhatDiffers) {
+  const torch::InferenceMode guard;
+  torch::jit::Module module("module");
+  module.define("def forward(self, x, noise):\n  return x + x[:1]\n");
+  const NetworkInput trial{.x = torch::randn({2, 3, 4, 5}), .noise = torch::zeros({2})};
+  EXPECT_THROW(compile(trace(module, row_of(trial, 0)), trial, trial.x + trial.x.narrow(0, 0, 1)), NotCompiled);
 }
 
 // Conditions are kept: a label's or a level's must not be another's, and no more than a thousand are.

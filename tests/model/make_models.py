@@ -51,12 +51,17 @@ class MixesRows(nn.Module):
         return x + x.mean()
 
 
+class TakesTheFirstRow(nn.Module):
+    def forward(self, x, noise):
+        return x + x[:1]
+
+
 class Throws(nn.Module):
     def forward(self, x, noise):
         return x.reshape(7, 7, 7)
 
 
-for module in (Good, ThreeArguments, WrongShape, WrongType, NotANumber, MixesRows, Throws):
+for module in (Good, ThreeArguments, WrongShape, WrongType, NotANumber, MixesRows, TakesTheFirstRow, Throws):
     scripted = torch.jit.script(module())
     torch.jit.save(scripted, str(folder / f"{module.__name__}.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
 

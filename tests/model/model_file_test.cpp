@@ -74,6 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"WrongType.pt", "returned Double; it must return float32"},
                     Refused{"NotANumber.pt", "returned NaN or infinity"},
                     Refused{"MixesRows.pt", "from the same sample alone, allowed is 0.001"},
+                    Refused{"TakesTheFirstRow.pt", "sample 1 of a batch differs by "},
                     Refused{"Throws.pt", "fails its trial call: "}));
 
 }  // namespace

@@ -286,12 +286,14 @@ class Export(unittest.TestCase):
             def forward(self, x, noise):
                 return x * self.linear(self.embedding(noise))[:, :, None, None] + torch.zeros(x.shape, device=x.device)
 
-        file = self.folder / "traced.pt"
-        module = format1.trace(Embedded(), METADATA)
+        file, network = self.folder / "traced.pt", Embedded()
+        module = format1.in_one_piece(format1.trace(network, METADATA))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module.save(str(file))
             moved = torch.jit.load(str(file), map_location="meta")
+        self.assertEqual({name for name, _ in moved.named_parameters()}, {name for name, _ in network.named_parameters()})
+        self.assertFalse(hasattr(moved.linear, "code"))
         self.assertEqual(moved(torch.ones(3, 1, 4, 4, device="meta"), torch.ones(3, device="meta")).shape, (3, 1, 4, 4))
 
     def test_torchscript(self):
