@@ -24,7 +24,7 @@ struct Convolution {
   std::optional<Row> addend;
   std::optional<Rows> residual;
   float residual_scale = 1;
-  kernels::Activation activation = kernels::Activation::none;
+  kernels::Activation activation = {};
   std::string what;  ///< "convolution 3x3", "linear"
 };
 

@@ -29,7 +29,7 @@ std::vector<std::size_t> written_by(const Draft& draft) {
 }
 
 bool multiply_in(Draft& draft, const Channels& factor, Conditions& conditions) {
-  if (activation_of(draft) != Activation::none) return false;
+  if (activation_of(draft).kind != Activation::none) return false;
   if (auto* made = std::get_if<NormalizationDraft>(&draft)) {
     made->multiplier = times(made->multiplier, factor, conditions);
     made->addend = times(made->addend, factor, conditions);
@@ -52,7 +52,7 @@ bool multiply_in(Draft& draft, const Channels& factor, Conditions& conditions) {
 }
 
 bool add_in(Draft& draft, const Channels& addend, Conditions& conditions) {
-  if (activation_of(draft) != Activation::none) return false;
+  if (activation_of(draft).kind != Activation::none) return false;
   if (auto* convolution = std::get_if<ConvolutionDraft>(&draft)) {
     convolution->addend = convolution->addend ? plus(*convolution->addend, addend, conditions) : addend;
   } else if (auto* normalization = std::get_if<NormalizationDraft>(&draft)) {
@@ -65,7 +65,7 @@ bool add_in(Draft& draft, const Channels& addend, Conditions& conditions) {
 }
 
 bool add_residual_in(Draft& draft, const Rows& residual, float scale) {
-  if (activation_of(draft) != Activation::none) return false;
+  if (activation_of(draft).kind != Activation::none) return false;
   const auto add = [&](auto& step) {
     if (step.residual) return false;
     step.residual = residual;
@@ -77,8 +77,8 @@ bool add_residual_in(Draft& draft, const Rows& residual, float scale) {
   return false;
 }
 
-bool activate_in(Draft& draft, Activation activation) {
-  if (activation_of(draft) != Activation::none) return false;
+bool activate_in(Draft& draft, const Activation& activation) {
+  if (activation_of(draft).kind != Activation::none) return false;
   activation_of(draft) = activation;
   return true;
 }

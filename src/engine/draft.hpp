@@ -34,7 +34,7 @@ std::vector<std::size_t> written_by(const Draft& draft);
 bool multiply_in(Draft& draft, const Channels& factor, Conditions& conditions);
 bool add_in(Draft& draft, const Channels& addend, Conditions& conditions);
 bool add_residual_in(Draft& draft, const Rows& residual, float scale);
-bool activate_in(Draft& draft, kernels::Activation activation);
+bool activate_in(Draft& draft, const kernels::Activation& activation);
 
 /// The step of a draft. unit: products may be in bf16.
 std::unique_ptr<Step> finished(Draft draft, Conditions& conditions, std::optional<kernels::bf16::Unit> unit);

@@ -2,8 +2,6 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
-#include <type_traits>
-
 #include "kernels.hpp"
 
 #if defined(ONESTEP_ENGINE_KERNELS_INL) == defined(HWY_TARGET_TOGGLE)
@@ -50,38 +48,64 @@ HWY_INLINE V gelu(V x) {
   return hn::NegMulAdd(half, tail, hn::Max(x, hn::Zero(d)));
 }
 
-template <Activation activation>
-HWY_INLINE V activated(V x) {
-  if constexpr (activation == Activation::silu) return gated(x, x);
-  if constexpr (activation == Activation::gelu) return gelu(x);
-  if constexpr (activation == Activation::gelu_tanh) {
-    // (1 + tanh(t)) / 2 is sigmoid(2 t); the factor is 2 sqrt(2 / pi).
-    const V inner = hn::MulAdd(hn::Set(d, 0.044715f), hn::Mul(x, x), hn::Set(d, 1.0f));
-    return gated(x, hn::Mul(hn::Mul(hn::Set(d, 1.5957691216f), x), inner));
-  }
-  return x;
-}
+/// A NaN stays one, whatever an instruction makes of it.
+HWY_INLINE V unless_nan(V x, V y) { return hn::IfThenElse(hn::IsNaN(x), x, y); }
 
-/// Calls work with the activation as a type's value, which then costs nothing where there is none.
+template <Activation::Kind kind>
+struct Activate {
+  float low, high;
+
+  HWY_INLINE V operator()(V x) const {
+    switch (kind) {
+      case Activation::none:
+        break;
+      case Activation::silu:
+        return gated(x, x);
+      case Activation::gelu:
+        return gelu(x);
+      case Activation::gelu_tanh: {
+        // (1 + tanh(t)) / 2 is sigmoid(2 t); the factor is 2 sqrt(2 / pi).
+        const V inner = hn::MulAdd(hn::Set(d, 0.044715f), hn::Mul(x, x), hn::Set(d, 1.0f));
+        return gated(x, hn::Mul(hn::Mul(hn::Set(d, 1.5957691216f), x), inner));
+      }
+      case Activation::sigmoid:
+        return unless_nan(x, gated(hn::Set(d, 1.0f), x));
+      case Activation::tanh:
+        return unless_nan(x, hn::Tanh(d, x));
+      case Activation::clamp:
+        return unless_nan(x, hn::Min(hn::Max(x, hn::Set(d, low)), hn::Set(d, high)));
+    }
+    return x;
+  }
+};
+
+/// Calls work with the activation as a type of its own, which costs nothing where there is none.
 template <typename Work>
-HWY_INLINE auto with(Activation activation, Work work) {
-  switch (activation) {
+HWY_INLINE auto with(const Activation& activation, Work work) {
+  const auto [kind, low, high] = activation;
+  switch (kind) {
     case Activation::none:
       break;
     case Activation::silu:
-      return work(std::integral_constant<Activation, Activation::silu>());
+      return work(Activate<Activation::silu>{low, high});
     case Activation::gelu:
-      return work(std::integral_constant<Activation, Activation::gelu>());
+      return work(Activate<Activation::gelu>{low, high});
     case Activation::gelu_tanh:
-      return work(std::integral_constant<Activation, Activation::gelu_tanh>());
+      return work(Activate<Activation::gelu_tanh>{low, high});
+    case Activation::sigmoid:
+      return work(Activate<Activation::sigmoid>{low, high});
+    case Activation::tanh:
+      return work(Activate<Activation::tanh>{low, high});
+    case Activation::clamp:
+      return work(Activate<Activation::clamp>{low, high});
   }
-  return work(std::integral_constant<Activation, Activation::none>());
+  return work(Activate<Activation::none>{low, high});
 }
 
-HWY_INLINE V activated(Activation activation, V x) {
+HWY_INLINE V activated(const Activation& activation, V x) {
   // The vector would go through memory to a function of its own.
   return with(
-      activation, [x](auto fixed) __attribute__((always_inline)) { return activated<fixed()>(x); });
+      activation, [x](auto activate) __attribute__((always_inline)) { return activate(x); });
 }
 
 /// Stores the first `count` lanes; what lies behind them may be another's.

@@ -56,8 +56,8 @@ HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const flo
       for (int v = 0; v < vectors; ++v) sums[m][v] = hn::MulAdd(scale, hn::LoadU(d, residual + v * lanes), sums[m][v]);
     }
   }
-  const Activation activation = epilogue ? epilogue->activation : Activation::none;
-  if (activation == Activation::none && columns - c >= panel) {
+  const Activation activation = epilogue ? epilogue->activation : Activation();
+  if (activation.kind == Activation::none && columns - c >= panel) {
     for (int m = 0; m < rows; ++m) {
       for (int v = 0; v < vectors; ++v) hn::StoreU(sums[m][v], d, outputs[m] + c + v * lanes);
     }
@@ -307,8 +307,8 @@ void moments(const float* x, std::int64_t rows, std::int64_t row_stride, std::in
   }
 }
 
-template <bool residual, Activation activation>
-HWY_INLINE void affine_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
+template <bool residual, typename Activate>
+HWY_INLINE void affine_rows(Activate activate, std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
                             const float* multiplier, const float* addend, const float* r, std::int64_t r_stride,
                             float r_scale, float* y, std::int64_t y_stride) {
   const V scale = hn::Set(d, r_scale);
@@ -316,7 +316,7 @@ HWY_INLINE void affine_rows(std::int64_t rows, std::int64_t channels, const floa
     for (std::int64_t c = 0; c < channels; c += lanes) {
       V value = hn::MulAdd(hn::LoadU(d, x + c), hn::LoadU(d, multiplier + c), hn::LoadU(d, addend + c));
       if (residual) value = hn::MulAdd(scale, hn::LoadU(d, r + c), value);
-      store_some(activated<activation>(value), y + c, channels - c);
+      store_some(activate(value), y + c, channels - c);
     }
   }
 }
@@ -324,10 +324,10 @@ HWY_INLINE void affine_rows(std::int64_t rows, std::int64_t channels, const floa
 void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride, const float* multiplier,
             const float* addend, const float* residual, std::int64_t residual_stride, float residual_scale,
             Activation activation, float* y, std::int64_t y_stride) {
-  with(activation, [&](auto fixed) {
-    (residual ? affine_rows<true, fixed()> : affine_rows<false, fixed()>)(rows, channels, x, x_stride, multiplier,
-                                                                          addend, residual, residual_stride,
-                                                                          residual_scale, y, y_stride);
+  with(activation, [&](auto activate) {
+    (residual ? affine_rows<true, decltype(activate)> : affine_rows<false, decltype(activate)>)(
+        activate, rows, channels, x, x_stride, multiplier, addend, residual, residual_stride, residual_scale, y,
+        y_stride);
   });
 }
 
@@ -353,9 +353,21 @@ HWY_INLINE float sum_of(std::int64_t count, At at) {
   return sum;
 }
 
-template <Activation activation>
-HWY_INLINE void normalize_row(std::int64_t channels, const float* x, const float* multiplier, const float* addend,
-                              double epsilon, bool centered, float* y) {
+double floored(double variance, double epsilon, Floor floor) {
+  switch (floor) {
+    case Floor::variance:
+      break;
+    case Floor::sum:
+      return std::sqrt(variance) + epsilon;
+    case Floor::least:
+      return variance < epsilon * epsilon ? epsilon : std::sqrt(variance);  // a NaN stays one
+  }
+  return std::sqrt(variance + epsilon);
+}
+
+template <typename Activate>
+HWY_INLINE void normalize_row(Activate activate, std::int64_t channels, const float* x, const float* multiplier,
+                              const float* addend, double epsilon, Floor floor, bool centered, float* y) {
   const auto count = static_cast<float>(channels);
   // Relative to the first value, so that a mean far from zero does not drown the variance.
   const V shift = hn::Set(d, centered ? x[0] : 0.0f);
@@ -363,20 +375,21 @@ HWY_INLINE void normalize_row(std::int64_t channels, const float* x, const float
   const V mean = hn::Set(d, centered ? sum_of(channels, shifted) / count : 0.0f);
   const auto from_mean = [&](std::int64_t c) { return hn::Sub(shifted(c), mean); };
   const float squares = sum_of(channels, [&](std::int64_t c) { return hn::Mul(from_mean(c), from_mean(c)); });
-  const V inverse = hn::Set(d, static_cast<float>(1 / std::sqrt(static_cast<double>(squares / count) + epsilon)));
+  const V inverse = hn::Set(d, static_cast<float>(1 / floored(squares / count, epsilon, floor)));
   for (std::int64_t c = 0; c < channels; c += lanes) {
     const V factor = hn::Mul(inverse, hn::LoadU(d, multiplier + c));
     const V value = hn::MulAdd(from_mean(c), factor, hn::LoadU(d, addend + c));
-    store_some(activated<activation>(value), y + c, channels - c);
+    store_some(activate(value), y + c, channels - c);
   }
 }
 
 void normalize_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
-                    const float* multiplier, const float* addend, double epsilon, bool centered, Activation activation,
-                    float* y, std::int64_t y_stride) {
-  with(activation, [&](auto fixed) {
+                    const float* multiplier, const float* addend, double epsilon, Floor floor, bool centered,
+                    Activation activation, float* y, std::int64_t y_stride) {
+  with(activation, [&](auto activate) {
     for (std::int64_t row = 0; row < rows; ++row) {
-      normalize_row<fixed()>(channels, x + row * x_stride, multiplier, addend, epsilon, centered, y + row * y_stride);
+      normalize_row(activate, channels, x + row * x_stride, multiplier, addend, epsilon, floor, centered,
+                    y + row * y_stride);
     }
   });
 }
@@ -437,15 +450,23 @@ HWY_EXPORT(depthwise);
 HWY_EXPORT(softmax);
 
 std::string with_activation(Activation activation) {
-  switch (activation) {
+  switch (activation.kind) {
     case Activation::none:
-      return "";
+      break;
     case Activation::silu:
       return " + SiLU";
     case Activation::gelu:
       return " + GELU";
     case Activation::gelu_tanh:
       return " + GELU (tanh)";
+    case Activation::sigmoid:
+      return " + sigmoid";
+    case Activation::tanh:
+      return " + tanh";
+    case Activation::clamp: {
+      constexpr float infinity = std::numeric_limits<float>::infinity();
+      return activation.low == 0 && activation.high == infinity ? " + ReLU" : " + clamp";
+    }
   }
   return "";
 }
@@ -500,10 +521,10 @@ void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64
 }
 
 void normalize_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
-                    const float* multiplier, const float* addend, double epsilon, bool centered, Activation activation,
-                    float* y, std::int64_t y_stride) {
+                    const float* multiplier, const float* addend, double epsilon, Floor floor, bool centered,
+                    Activation activation, float* y, std::int64_t y_stride) {
   HWY_DYNAMIC_DISPATCH(normalize_rows)
-  (rows, channels, x, x_stride, multiplier, addend, epsilon, centered, activation, y, y_stride);
+  (rows, channels, x, x_stride, multiplier, addend, epsilon, floor, centered, activation, y, y_stride);
 }
 
 void product(std::int64_t rows, std::int64_t channels, const float* a, std::int64_t a_stride, const float* b,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 /// The inner loops of the engine, compiled for several instruction sets; what this CPU has is chosen at run time.
@@ -15,9 +16,14 @@ namespace onestep::kernels {
 
 inline constexpr std::int64_t overread = 64;
 
-/// SiLU is x sigmoid(x); GELU x Phi(x), with the normal distribution Phi, or with its approximation by a tangens
-/// hyperbolicus (Hendrycks & Gimpel 2016).
-enum class Activation { none, silu, gelu, gelu_tanh };
+/// What a value becomes. SiLU is x sigmoid(x); GELU x Phi(x), with the normal distribution Phi, or with its approximation
+/// by a tangens hyperbolicus (Hendrycks & Gimpel 2016); a clamp min(max(x, low), high), ReLU with low = 0.
+struct Activation {
+  enum Kind { none, silu, gelu, gelu_tanh, sigmoid, tanh, clamp };
+  Kind kind = none;
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+};
 /// " + SiLU", for people.
 std::string with_activation(Activation activation);
 
@@ -29,7 +35,7 @@ struct Epilogue {
   const float* const* addends = nullptr;    ///< [rows]: each to [columns] floats; null: none.
   const float* const* residuals = nullptr;  ///< [rows]: each to [columns] floats; null: none.
   float residual_scale = 1;
-  Activation activation = Activation::none;
+  Activation activation = {};
 };
 
 /// Columns that a panel of packed weights holds.
@@ -80,11 +86,14 @@ void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64
             const float* addend, const float* residual, std::int64_t residual_stride, float residual_scale,
             Activation activation, float* y, std::int64_t y_stride);
 
-/// y = activation(multiplier * (x - mean) / sqrt(variance + epsilon) + addend), with the mean and the variance of each
-/// row (Ba et al. 2016), or, not `centered`, with 0 and the mean square (Zhang & Sennrich 2019).
+/// How epsilon keeps a deviation s from being nothing to divide by: sqrt(s^2 + epsilon), s + epsilon, max(s, epsilon).
+enum class Floor { variance, sum, least };
+
+/// y = activation(multiplier * (x - mean) / floor(deviation, epsilon) + addend), with the mean and the deviation of each
+/// row (Ba et al. 2016), or, not `centered`, with 0 and the root of the mean square (Zhang & Sennrich 2019).
 void normalize_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
-                    const float* multiplier, const float* addend, double epsilon, bool centered, Activation activation,
-                    float* y, std::int64_t y_stride);
+                    const float* multiplier, const float* addend, double epsilon, Floor floor, bool centered,
+                    Activation activation, float* y, std::int64_t y_stride);
 
 /// y = a * b, a value each.
 void product(std::int64_t rows, std::int64_t channels, const float* a, std::int64_t a_stride, const float* b,

@@ -1,3 +1,5 @@
+#include <tuple>
+
 #include "arguments.hpp"
 #include "operators.hpp"
 #include "places.hpp"
@@ -69,7 +71,7 @@ std::optional<Rows> constant_rows(Blueprint& blueprint, const Operation& operati
 /// result = activation(multiplier * x + addend + residual_scale * residual), a step of its own.
 void affine(Blueprint& blueprint, ValueId result, ValueId x, std::size_t channel, Channels multiplier,
             const Channels& addend, std::optional<Rows> residual = std::nullopt, float residual_scale = 1,
-            Activation activation = Activation::none) {
+            const Activation& activation = {}) {
   const float scale = blueprint.lowered(x).scale;
   if (scale != 1) multiplier = times(multiplier, filled(blueprint.sizes(x)[channel], scale), blueprint.conditions());
   const Rows input = blueprint.unscaled_rows_of(x, channel);
@@ -101,6 +103,15 @@ void add_channels(Blueprint& blueprint, ValueId result, ValueId x, std::size_t c
   affine(blueprint, result, x, channel, filled(blueprint.sizes(x)[channel], 1), addend);
 }
 
+/// result = factor * x + addend.
+void scale_and_shift(Blueprint& blueprint, ValueId result, ValueId x, std::size_t channel, const Channels& factor,
+                     const Channels& addend) {
+  const auto take_in = [&](Draft& draft) {
+    return multiply_in(draft, factor, blueprint.conditions()) && add_in(draft, addend, blueprint.conditions());
+  };
+  if (!blueprint.extend(x, result, channel, take_in)) affine(blueprint, result, x, channel, factor, addend);
+}
+
 /// result = a * b.
 bool multiply_rows(Blueprint& blueprint, ValueId result, std::size_t channel, const Rows& a, const Rows& b) {
   const View output = blueprint.new_value(result, channel);
@@ -116,19 +127,19 @@ bool multiply_values(Blueprint& blueprint, ValueId result, ValueId a, ValueId b)
   return multiply_rows(blueprint, result, channel, first, blueprint.rows_of(b, channel));
 }
 
-/// result = a + alpha * b, part of the one that is computed last if it can be.
-bool add_values(Blueprint& blueprint, ValueId result, ValueId a, ValueId b, float alpha) {
+/// result = alpha * a + beta * b, part of the one that is computed last if it can be.
+bool add_values(Blueprint& blueprint, ValueId result, ValueId a, double alpha, ValueId b, double beta) {
   const auto& sizes = blueprint.sizes(result);
   if (blueprint.sizes(a) != sizes || blueprint.sizes(b) != sizes) return false;
-  for (const bool into_a : {true, false}) {
-    const ValueId base = into_a ? a : b, other = into_a ? b : a;
-    if (!into_a && alpha != 1) break;
+  for (const auto& [base, factor, other, weight] : {std::tuple(a, alpha, b, beta), std::tuple(b, beta, a, alpha)}) {
     const Lowered& added = blueprint.lowered(other);
-    if (a == b || added.lens) continue;
+    if (a == b || added.lens || factor == 0) continue;
     for (const std::size_t channel : channel_candidates(sizes.size())) {
       const auto take_in = [&](Draft& draft) {
         return blueprint.is_rows(other, channel) && blueprint.known_before(other, base) &&
-               add_residual_in(draft, *as_rows(added.view, channel), added.scale * alpha);
+               add_residual_in(draft, *as_rows(added.view, channel),
+                               static_cast<float>(added.scale * weight / factor)) &&
+               (factor == 1 || multiply_in(draft, filled(sizes[channel], factor), blueprint.conditions()));
       };
       if (blueprint.extend(base, result, channel, take_in)) return true;
     }
@@ -136,13 +147,14 @@ bool add_values(Blueprint& blueprint, ValueId result, ValueId a, ValueId b, floa
   const std::size_t channel = channel_of(blueprint, a);
   const float scale = blueprint.lowered(b).scale;
   const Rows residual = blueprint.unscaled_rows_of(b, channel);
-  affine(blueprint, result, a, channel, filled(sizes[channel], 1), filled(sizes[channel], 0), residual, alpha * scale);
+  affine(blueprint, result, a, channel, filled(sizes[channel], alpha), filled(sizes[channel], 0), residual,
+         static_cast<float>(beta * scale));
   return true;
 }
 
 }  // namespace
 
-bool activate(Blueprint& blueprint, const Operation& operation, Activation activation) {
+bool activate(Blueprint& blueprint, const Operation& operation, const Activation& activation) {
   const auto x = sample_at(blueprint.trace(), operation, 0);
   if (!x) return false;
   const ValueId result = operation.results[0];
@@ -153,6 +165,29 @@ bool activate(Blueprint& blueprint, const Operation& operation, Activation activ
   const std::size_t channel = channel_of(blueprint, *x);
   const std::int64_t count = blueprint.sizes(*x)[channel];
   affine(blueprint, result, *x, channel, filled(count, 1), filled(count, 0), std::nullopt, 1, activation);
+  return true;
+}
+
+bool clamp(Blueprint& blueprint, const Operation& operation) {
+  Activation activation{Activation::clamp};
+  for (const auto& [i, bound] : {std::pair(1, &activation.low), std::pair(2, &activation.high)}) {
+    if (tensor_at(operation, i)) return false;
+    if (other_at(operation, i).isScalar()) *bound = other_at(operation, i).toScalar().to<float>();
+  }
+  return activation.low <= activation.high && activate(blueprint, operation, activation);
+}
+
+bool normalize_batches(Blueprint& blueprint, const Operation& operation) {
+  const Trace& trace = blueprint.trace();
+  const auto x = sample_at(trace, operation, 0);
+  const auto weight = weight_at(trace, operation, 1), bias = weight_at(trace, operation, 2),
+             mean = weight_at(trace, operation, 3), variance = weight_at(trace, operation, 4);
+  if (!x || !weight || !bias || !mean || !variance || !mean->defined() || other_at(operation, 5).toBool()) return false;
+  torch::Tensor factor = (variance->to(torch::kFloat64) + other_at(operation, 7).toDouble()).rsqrt();
+  if (weight->defined()) factor = factor * *weight;
+  torch::Tensor addend = -factor * *mean;
+  if (bias->defined()) addend = addend + *bias;
+  scale_and_shift(blueprint, operation.results[0], *x, 1, {factor.to(torch::kFloat32)}, {addend.to(torch::kFloat32)});
   return true;
 }
 
@@ -195,7 +230,7 @@ bool add(Blueprint& blueprint, const Operation& operation, double sign) {
   const auto a = sample_at(blueprint.trace(), operation, 0), b = sample_at(blueprint.trace(), operation, 1);
   if (!other_at(operation, 2).isScalar()) return false;
   const double alpha = sign * other_at(operation, 2).toScalar().toDouble();
-  if (a && b) return add_values(blueprint, result, *a, *b, static_cast<float>(alpha));
+  if (a && b) return add_values(blueprint, result, *a, 1, *b, alpha);
   const auto x = a ? a : b;
   if (!x || blueprint.sizes(*x) != sizes) return false;
   for (const std::size_t channel : ordered_candidates(blueprint, *x)) {
@@ -230,13 +265,17 @@ bool add_product(Blueprint& blueprint, const Operation& operation) {
     const torch::IValue& value = other_at(operation, 3);
     const double scale = value.isScalar() ? value.toScalar().toDouble() : 1;
     const Channels all = times(*factor, filled(sizes[channel], scale), blueprint.conditions());
-    const auto take_in = [&](Draft& draft) {
-      return multiply_in(draft, all, blueprint.conditions()) && add_in(draft, *addend, blueprint.conditions());
-    };
-    if (!blueprint.extend(*x, result, channel, take_in)) affine(blueprint, result, *x, channel, all, *addend);
+    scale_and_shift(blueprint, result, *x, channel, all, *addend);
     return true;
   }
   return false;
+}
+
+bool interpolate(Blueprint& blueprint, const Operation& operation) {
+  const auto a = sample_at(blueprint.trace(), operation, 0), b = sample_at(blueprint.trace(), operation, 1);
+  if (!a || !b || !other_at(operation, 2).isScalar()) return false;
+  const double weight = other_at(operation, 2).toScalar().toDouble();
+  return add_values(blueprint, operation.results[0], *a, 1 - weight, *b, weight);
 }
 
 }  // namespace onestep::engine

@@ -1,8 +1,10 @@
+#include <cmath>
 #include <limits>
 
 #include "arguments.hpp"
 #include "operators.hpp"
 #include "places.hpp"
+#include "spellings.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -37,6 +39,18 @@ bool normalize_groups(Blueprint& blueprint, const Operation& operation) {
                    weight_at(trace, operation, 3));
 }
 
+bool normalize_instances(Blueprint& blueprint, const Operation& operation) {
+  const Trace& trace = blueprint.trace();
+  const auto x = sample_at(trace, operation, 0);
+  if (!other_at(operation, 5).toBool()) return normalize_batches(blueprint, operation);
+  if (!x || blueprint.sizes(*x).size() < 3) return false;
+  Normalization normalization;
+  normalization.groups = blueprint.sizes(*x)[1];
+  normalization.epsilon = other_at(operation, 7).toDouble();
+  return normalize(blueprint, operation, 1, std::move(normalization), weight_at(trace, operation, 1),
+                   weight_at(trace, operation, 2));
+}
+
 bool normalize_rows(Blueprint& blueprint, const Operation& operation, Moments moments) {
   const Trace& trace = blueprint.trace();
   const auto x = sample_at(trace, operation, 0);
@@ -49,6 +63,20 @@ bool normalize_rows(Blueprint& blueprint, const Operation& operation, Moments mo
   return normalize(blueprint, operation, blueprint.sizes(*x).size() - 1, std::move(normalization),
                    weight_at(trace, operation, 2),
                    centered ? weight_at(trace, operation, 3) : std::optional(torch::Tensor()));
+}
+
+bool divide_by_norm(Blueprint& blueprint, const Operation& operation) {
+  const ValueId x = std::get<ValueId>(operation.arguments[0]);
+  const NormDivision division = norm_division(operation);
+  const auto channels = blueprint.sizes(x)[division.dimension];
+  // The norm is the root of the mean square, times that of the channels.
+  const double per_deviation = division.scale * std::sqrt(static_cast<double>(channels));
+  Normalization normalization;
+  normalization.moments = Moments::row_square;
+  normalization.floor = division.floor;
+  normalization.epsilon = division.epsilon / per_deviation;
+  const torch::Tensor weight = filled(channels, 1 / per_deviation).known;
+  return normalize(blueprint, operation, division.dimension, std::move(normalization), weight, torch::Tensor());
 }
 
 }  // namespace onestep::engine

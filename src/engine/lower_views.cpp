@@ -57,6 +57,16 @@ bool concatenate(Blueprint& blueprint, const Operation& operation) {
   return true;
 }
 
+bool fill(Blueprint& blueprint, const Operation& operation) {
+  const ValueId result = operation.results[0];
+  const auto& sizes = blueprint.sizes(result);
+  const auto number = call(operation, [&](ValueId value) { return torch::zeros(blueprint.sizes(value)); });
+  const View view = blueprint.new_view(sizes, usual_channel(sizes.size()));
+  const float* numbers = number[0].const_data_ptr<float>();
+  blueprint.define(result, view, constant_step(view, {numbers, numbers + number[0].numel()}));
+  return true;
+}
+
 bool pass_on(Blueprint& blueprint, const Operation& operation) {
   const auto x = sample_at(blueprint.trace(), operation, 0);
   if (!x) return false;

@@ -4,6 +4,7 @@
 #include "attention_pattern.hpp"
 #include "operators.hpp"
 #include "places.hpp"
+#include "spellings.hpp"
 #include "torch_call.hpp"
 
 namespace onestep::engine {
@@ -30,12 +31,14 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
       return normalize_rows(blueprint, operation, moments);
     };
   };
-  const auto silu = [](Blueprint& blueprint, const Operation& operation) {
-    return activate(blueprint, operation, Activation::silu);
+  const auto activation = [](const Activation& activation) {
+    return [activation](Blueprint& blueprint, const Operation& operation) {
+      return activate(blueprint, operation, activation);
+    };
   };
   const auto gelu = [](Blueprint& blueprint, const Operation& operation) {
     const bool by_tanh = other_at(operation, 1).isString() && other_at(operation, 1).toStringRef() == "tanh";
-    return activate(blueprint, operation, by_tanh ? Activation::gelu_tanh : Activation::gelu);
+    return activate(blueprint, operation, {by_tanh ? Activation::gelu_tanh : Activation::gelu});
   };
   static const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>> known{
       {"aten::_convolution", convolution},
@@ -46,17 +49,34 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
       {"aten::linear", product_of({0, 1, 2, true})},
       {"aten::addmm", product_of({1, 2, 0, false})},
       {"aten::matmul", product_of({0, 1, std::nullopt, false})},
+      {"aten::batch_norm", normalize_batches},
       {"aten::group_norm", normalize_groups},
+      {"aten::instance_norm", normalize_instances},
       {"aten::layer_norm", rows_with(Moments::row)},
       {"aten::rms_norm", rows_with(Moments::row_square)},
-      {"aten::silu", silu},
+      {over_norm, divide_by_norm},
+      {"aten::silu", activation({Activation::silu})},
       {"aten::gelu", gelu},
+      {"aten::sigmoid", activation({Activation::sigmoid})},
+      {"aten::tanh", activation({Activation::tanh})},
+      {"aten::relu", activation({Activation::clamp, 0})},
+      {"aten::relu6", activation({Activation::clamp, 0, 6})},
+      {"aten::clamp", clamp},
+      {"aten::clamp_min", clamp},
+      {"aten::hardtanh", clamp},
       {"aten::mul", multiply},
       {"aten::div", divide},
       {"aten::add", sum_with(1)},
       {"aten::sub", sum_with(-1)},
       {"aten::addcmul", add_product},
+      {"aten::lerp", interpolate},
       {"aten::cat", concatenate},
+      {"aten::full_like", fill},
+      {"aten::new_full", fill},
+      {"aten::new_ones", fill},
+      {"aten::new_zeros", fill},
+      {"aten::ones_like", fill},
+      {"aten::zeros_like", fill},
       {"aten::upsample_nearest1d", move_pixels},
       {"aten::upsample_nearest2d", move_pixels},
       {"aten::upsample_nearest3d", move_pixels},

@@ -10,9 +10,15 @@ namespace onestep::engine {
 
 /// Convolutions, `transposed` or not; the number of groups is argument `groups_at`.
 bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed, std::size_t groups_at);
+/// By what was counted in training: a scale and a shift.
+bool normalize_batches(Blueprint& blueprint, const Operation& operation);
 bool normalize_groups(Blueprint& blueprint, const Operation& operation);
+/// A group a channel.
+bool normalize_instances(Blueprint& blueprint, const Operation& operation);
 /// Over the last dimension: layer normalization, or RMS normalization.
 bool normalize_rows(Blueprint& blueprint, const Operation& operation, Moments moments);
+/// over_norm, of spellings.hpp.
+bool divide_by_norm(Blueprint& blueprint, const Operation& operation);
 /// Upsampling to the nearest pixel, padding: every pixel of the result is one of x's, or zero.
 bool move_pixels(Blueprint& blueprint, const Operation& operation);
 bool pool(Blueprint& blueprint, const Operation& operation);
@@ -26,15 +32,20 @@ struct MatrixArguments {
 };
 bool multiply_matrix(Blueprint& blueprint, const Operation& operation, const MatrixArguments& at);
 
-bool activate(Blueprint& blueprint, const Operation& operation, kernels::Activation activation);
+bool activate(Blueprint& blueprint, const Operation& operation, const kernels::Activation& activation);
+bool clamp(Blueprint& blueprint, const Operation& operation);
 bool multiply(Blueprint& blueprint, const Operation& operation);
 bool divide(Blueprint& blueprint, const Operation& operation);
 /// a + sign * alpha * b.
 bool add(Blueprint& blueprint, const Operation& operation, double sign);
 /// input + value * first * second, where the value is x's and the others are the channels'.
 bool add_product(Blueprint& blueprint, const Operation& operation);
+/// a + weight * (b - a).
+bool interpolate(Blueprint& blueprint, const Operation& operation);
 
 bool concatenate(Blueprint& blueprint, const Operation& operation);
+/// A number everywhere, as many as x's sizes say.
+bool fill(Blueprint& blueprint, const Operation& operation);
 /// The value itself, under another name.
 bool pass_on(Blueprint& blueprint, const Operation& operation);
 /// Operations that look at the same numbers in another way, libtorch says how.

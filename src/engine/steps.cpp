@@ -116,7 +116,7 @@ class RowNormalizationStep : public Step {
     share_rows(run, n_.input.count, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
       kernels::normalize_rows(last - first, n_.input.channels, run.at(n_.input, sample) + first * n_.input.stride,
                               n_.input.stride, run.at(n_.multiplier, sample), run.at(n_.addend, sample), n_.epsilon,
-                              centered(), n_.activation, run.at(n_.output, sample) + first * n_.output.stride,
+                              n_.floor, centered(), n_.activation, run.at(n_.output, sample) + first * n_.output.stride,
                               n_.output.stride);
     });
   }

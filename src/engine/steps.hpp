@@ -12,14 +12,15 @@ namespace onestep::engine {
 /// row (Ba et al. 2016), or of a row 0 and the mean square (Zhang & Sennrich 2019).
 enum class Moments { group, row, row_square };
 
-/// y = activation(multiplier * (x - mean) / sqrt(variance + epsilon) + addend).
+/// y = activation(multiplier * (x - mean) / floor(deviation, epsilon) + addend).
 struct Normalization {
   Rows input, output;
   Moments moments = Moments::group;
   std::int64_t groups = 1;
   double epsilon = 1e-5;
+  kernels::Floor floor = kernels::Floor::variance;  ///< A group has no other.
   Row multiplier, addend;
-  kernels::Activation activation = kernels::Activation::none;
+  kernels::Activation activation = {};
 };
 std::unique_ptr<Step> normalization_step(Normalization normalization);
 
@@ -29,7 +30,7 @@ struct Affine {
   Row multiplier, addend;
   std::optional<Rows> residual;
   float residual_scale = 1;
-  kernels::Activation activation = kernels::Activation::none;
+  kernels::Activation activation = {};
 };
 std::unique_ptr<Step> affine_step(Affine affine);
 

@@ -6,6 +6,8 @@
 #include <set>
 #include <unordered_map>
 
+#include "spellings.hpp"
+
 namespace onestep::engine {
 namespace {
 
@@ -65,7 +67,7 @@ class Tracer {
     if (!result.isTensor()) throw NotCompiled("it returns no tensor");
     trace_.output = result.toTensor();
     trace_.result = find(trace_.output);
-    spell_silu();
+    join_spelled(trace_);
     keep_what_is_used();
     return std::move(trace_);
   }
@@ -306,29 +308,6 @@ class Tracer {
     operation.is_view = given.size() == 1 && computed[0].is_alias_of(given[0]) &&
                         computed[0].unsafeGetTensorImpl() != given[0].unsafeGetTensorImpl();
     trace_.operations.push_back(std::move(operation));
-  }
-
-  /// x * sigmoid(x) as the SiLU that it is.
-  void spell_silu() {
-    std::unordered_map<ValueId, ValueId> sigmoid_of;
-    for (const Operation& operation : trace_.operations) {
-      if (operation.name != "aten::sigmoid") continue;
-      sigmoid_of[operation.results[0]] = std::get<ValueId>(operation.arguments[0]);
-    }
-    for (Operation& operation : trace_.operations) {
-      if (operation.name != "aten::mul") continue;
-      const auto *a = std::get_if<ValueId>(&operation.arguments[0]), *b = std::get_if<ValueId>(&operation.arguments[1]);
-      if (!a || !b) continue;
-      for (const auto& [x, gate] : {std::pair(*a, *b), std::pair(*b, *a)}) {
-        const auto found = sigmoid_of.find(gate);
-        if (found == sigmoid_of.end() || found->second != x) continue;
-        operation.name = "aten::silu";
-        operation.arguments = {x};
-        operation.run =
-            callable(torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString("aten::silu")).front()->getOperation());
-        break;
-      }
-    }
   }
 
   /// Leaves out what the result does not need, and counts the uses of the rest.

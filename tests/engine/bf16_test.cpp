@@ -109,7 +109,7 @@ TEST_P(Bf16, MultipliesAsInDoublePrecision) {
           }
           multiply(GetParam().unit, rows, taps, depth, {x.data(), stride, offsets.data()}, packed.data(), columns, 0,
                    (columns + panel_width - 1) / panel_width, outputs.data(),
-                   {addends.data(), residuals.data(), 0.5f, Activation::silu});
+                   {addends.data(), residuals.data(), 0.5f, {Activation::silu}});
           for (std::int64_t m = 0; m < rows; ++m) {
             for (std::int64_t n = 0; n < width; ++n) {
               double sum = n < columns ? addend[n] + 0.5 * residual[m * columns + n] : 0;

@@ -22,8 +22,8 @@ std::vector<T*> rows_of(T* first, std::int64_t rows, std::int64_t stride) {
 
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
-double activated(Activation activation, double x) {
-  switch (activation) {
+double activated(const Activation& activation, double x) {
+  switch (activation.kind) {
     case Activation::none:
       return x;
     case Activation::silu:
@@ -32,11 +32,20 @@ double activated(Activation activation, double x) {
       return x / 2 * std::erfc(-x / std::sqrt(2.0));
     case Activation::gelu_tanh:
       return x / 2 * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::tanh:
+      return std::tanh(x);
+    case Activation::clamp:
+      return std::clamp(x, static_cast<double>(activation.low), static_cast<double>(activation.high));
   }
   return std::nan("");
 }
 
-constexpr std::array all_activations{Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh};
+constexpr std::array all_activations{
+    Activation{Activation::none},      Activation{Activation::silu},     Activation{Activation::gelu},
+    Activation{Activation::gelu_tanh}, Activation{Activation::sigmoid},  Activation{Activation::tanh},
+    Activation{Activation::clamp, 0},  Activation{Activation::clamp, -1, 0.5f}};
 
 /// Every test runs for each instruction set that was compiled and that this CPU has.
 class Kernels : public testing::TestWithParam<std::int64_t> {
@@ -65,7 +74,7 @@ TEST_P(Kernels, MultiplyAsInDoublePrecision) {
           const auto outputs = rows_of(y.data(), rows, stride);
           const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
           const auto residuals = rows_of(residual.data(), rows, columns);
-          const Epilogue epilogue{addends.data(), residuals.data(), 0.5f, Activation::silu};
+          const Epilogue epilogue{addends.data(), residuals.data(), 0.5f, {Activation::silu}};
           multiply(rows, taps, depth, a.data(), packed.data(), columns, 0,
                    (columns + panel_width() - 1) / panel_width(), outputs.data(), &epilogue);
           for (std::int64_t m = 0; m < rows; ++m) {
@@ -192,7 +201,7 @@ TEST_P(Kernels, AffineScalesAddsAndActivates) {
     const Numbers x = random_numbers(rows * channels, 1), r = random_numbers(rows * channels, 2);
     const Numbers m = random_numbers(channels, 3), a = random_numbers(channels, 4);
     for (const bool residual : {false, true}) {
-      for (const Activation activation : all_activations) {
+      for (const Activation& activation : all_activations) {
         Numbers y(static_cast<std::size_t>(rows * stride), -7);
         affine(rows, channels, x.data(), channels, m.data(), a.data(), residual ? r.data() : nullptr, channels, 0.25f,
                activation, y.data(), stride);
@@ -210,7 +219,7 @@ TEST_P(Kernels, AffineScalesAddsAndActivates) {
   }
 }
 
-// No finite number becomes NaN, and large ones keep their limits.
+// No finite number becomes NaN, large ones keep their limits, and a NaN shows.
 TEST_P(Kernels, ActivationsHoldForExtremeValues) {
   const std::vector<float> values{-3e38f,  -1e4f, -200,   -104, -89, -88, -87,  -20,
                                   -1e-30f, 0,     1e-30f, 1,    20,  88,  1e4f, 3e38f};
@@ -218,14 +227,17 @@ TEST_P(Kernels, ActivationsHoldForExtremeValues) {
   x.resize(values.size() + overread);
   Numbers y(values.size());
   const auto count = static_cast<std::int64_t>(values.size());
-  for (const Activation activation : all_activations) {
+  for (const Activation& activation : all_activations) {
     affine(1, count, x.data(), count, one.data(), zero.data(), nullptr, 0, 0, activation, y.data(), count);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double expected = activated(activation, values[i]);
       // Three roundings; exp(89) is no float32, and GELU's left tail is as exact as its error function is.
-      const double least = activation == Activation::none || activation == Activation::silu ? 1e-36 : 1e-7;
-      EXPECT_NEAR(y[i], expected, 3e-7 * std::abs(expected) + least) << values[i];
+      const bool exact = activation.kind == Activation::none || activation.kind == Activation::silu;
+      EXPECT_NEAR(y[i], expected, 3e-7 * std::abs(expected) + (exact ? 1e-36 : 1e-7)) << values[i];
     }
+    Numbers broken(1 + overread, std::nanf(""));
+    affine(1, 1, broken.data(), 1, one.data(), zero.data(), nullptr, 0, 0, activation, y.data(), 1);
+    EXPECT_TRUE(std::isnan(y[0])) << with_activation(activation);
   }
 }
 
@@ -234,7 +246,7 @@ TEST_P(Kernels, ActivationsAreThoseOfDoublePrecision) {
   constexpr std::int64_t count = 4001;
   Numbers x(count + overread), one(count + overread, 1), zero(count + overread, 0), y(count);
   for (std::int64_t i = 0; i < count; ++i) x[i] = static_cast<float>(i - 2000) * 0.005f;
-  for (const Activation activation : all_activations) {
+  for (const Activation& activation : all_activations) {
     affine(1, count, x.data(), count, one.data(), zero.data(), nullptr, 0, 0, activation, y.data(), count);
     for (std::int64_t i = 0; i < count; ++i) {
       const double expected = activated(activation, x[i]);
@@ -245,23 +257,33 @@ TEST_P(Kernels, ActivationsAreThoseOfDoublePrecision) {
 }
 
 TEST_P(Kernels, RowsAreNormalizedAsInDoublePrecision) {
-  for (const std::int64_t channels : {1, 3, 8, 15, 16, 17, 31, 64, 100, 513}) {
-    for (const float mean : {0.0f, 1000.0f}) {
-      for (const bool centered : {true, false}) {
+  struct Way {
+    bool centered;
+    Floor floor;
+    double epsilon;
+  };
+  for (const auto& [centered, floor, epsilon] :
+       {Way{true, Floor::variance, 1e-5}, Way{false, Floor::variance, 1e-5}, Way{false, Floor::sum, 0.5},
+        Way{false, Floor::least, 1e-5}, Way{false, Floor::least, 5}}) {
+    for (const std::int64_t channels : {1, 3, 8, 15, 16, 17, 31, 64, 100, 513}) {
+      for (const float mean : {0.0f, 1000.0f}) {
         const std::int64_t rows = 3, x_stride = channels + 3, stride = channels + 2;
         const Numbers x = random_numbers(rows * x_stride, 1, mean), m = random_numbers(channels, 2),
                       a = random_numbers(channels, 3);
         Numbers y(static_cast<std::size_t>(rows * stride), -7);
-        normalize_rows(rows, channels, x.data(), x_stride, m.data(), a.data(), 1e-5, centered, Activation::silu,
-                       y.data(), stride);
+        normalize_rows(rows, channels, x.data(), x_stride, m.data(), a.data(), epsilon, floor, centered,
+                       {Activation::silu}, y.data(), stride);
         for (std::int64_t row = 0; row < rows; ++row) {
           double own = 0, square = 0;
           for (std::int64_t c = 0; centered && c < channels; ++c) own += x[row * x_stride + c];
           own /= static_cast<double>(channels);
           for (std::int64_t c = 0; c < channels; ++c) square += std::pow(x[row * x_stride + c] - own, 2);
-          const double inverse = 1 / std::sqrt(square / static_cast<double>(channels) + 1e-5);
+          const double variance = square / static_cast<double>(channels);
+          const double divisor = floor == Floor::variance ? std::sqrt(variance + epsilon)
+                                 : floor == Floor::sum    ? std::sqrt(variance) + epsilon
+                                                          : std::max(std::sqrt(variance), epsilon);
           for (std::int64_t c = 0; c < channels; ++c) {
-            const double expected = silu((x[row * x_stride + c] - own) * inverse * m[c] + a[c]);
+            const double expected = silu((x[row * x_stride + c] - own) / divisor * m[c] + a[c]);
             // float32 roundings of values of about 3.
             EXPECT_NEAR(y[row * stride + c], expected, 3e-6) << channels << " " << mean << " " << centered;
           }
@@ -324,14 +346,14 @@ TEST(InstructionSets, GiveTheSameBits) {
     Numbers packed(static_cast<std::size_t>(packed_size(depth, columns))), y(static_cast<std::size_t>(rows * columns));
     pack(w.data(), depth, columns, columns, 1, packed.data());
     const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
-    const Epilogue epilogue{addends.data(), nullptr, 1, Activation::silu};
+    const Epilogue epilogue{addends.data(), nullptr, 1, {Activation::silu}};
     multiply(rows, 1, depth, rows_of(x.data(), rows, depth).data(), packed.data(), columns, 0,
              (columns + panel_width() - 1) / panel_width(), rows_of(y.data(), rows, columns).data(), &epilogue);
     for (std::int64_t r = 0; r < rows; ++r) softmax(y.data() + r * columns, columns, 1.0f);
     Numbers normalized(y.size());
     y.resize(y.size() + overread);
-    normalize_rows(rows, columns, y.data(), columns, addend.data(), addend.data(), 1e-5, true, Activation::gelu,
-                   normalized.data(), columns);
+    normalize_rows(rows, columns, y.data(), columns, addend.data(), addend.data(), 1e-5, Floor::variance, true,
+                   {Activation::gelu}, normalized.data(), columns);
     y.insert(y.end(), normalized.begin(), normalized.end());
     results.push_back(y);
   }
