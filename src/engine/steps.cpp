@@ -55,7 +55,8 @@ class GroupNormalizationStep : public Step {
 
  private:
   std::int64_t channels() const { return n_.input.channels; }
-  std::int64_t parts() const { return divide_up(n_.input.count, some_rows); }
+  /// No more of them than workers can use: each part of the second pass sums the moments of all of the first.
+  std::int64_t parts() const { return std::min<std::int64_t>(divide_up(n_.input.count, some_rows), 16); }
 
   /// The normalization as a multiplier and an addend of each channel.
   void coefficients(const Run& run, std::int64_t sample, const float* shift, const double* moments, float* multiplier,

@@ -80,7 +80,7 @@ const std::map<std::string, std::string> not_compiled{
 /// The styles of the projects whose models people have: nothing in them is left to libtorch.
 bool is_known_style(const std::string& name) {
   for (const char* style :
-       {"openai_", "edm_", "diffusers_", "own", "ddpm", "dit_", "flow_map", "guidance", "scripted_unet", "sizes_"}) {
+       {"openai_", "edm", "diffusers_", "own", "ddpm", "dit_", "flow_map", "guidance", "scripted_unet", "sizes_"}) {
     if (name.starts_with(style)) return true;
   }
   return false;
