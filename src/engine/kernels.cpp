@@ -308,9 +308,9 @@ void moments(const float* x, std::int64_t rows, std::int64_t row_stride, std::in
 }
 
 template <bool residual, typename Activate>
-HWY_INLINE void affine_rows(Activate activate, std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
-                            const float* multiplier, const float* addend, const float* r, std::int64_t r_stride,
-                            float r_scale, float* y, std::int64_t y_stride) {
+HWY_INLINE void affine_rows(Activate activate, std::int64_t rows, std::int64_t channels, const float* x,
+                            std::int64_t x_stride, const float* multiplier, const float* addend, const float* r,
+                            std::int64_t r_stride, float r_scale, float* y, std::int64_t y_stride) {
   const V scale = hn::Set(d, r_scale);
   for (std::int64_t row = 0; row < rows; ++row, x += x_stride, r += r_stride, y += y_stride) {
     for (std::int64_t c = 0; c < channels; c += lanes) {
@@ -325,9 +325,9 @@ void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64
             const float* addend, const float* residual, std::int64_t residual_stride, float residual_scale,
             Activation activation, float* y, std::int64_t y_stride) {
   with(activation, [&](auto activate) {
-    (residual ? affine_rows<true, decltype(activate)> : affine_rows<false, decltype(activate)>)(
-        activate, rows, channels, x, x_stride, multiplier, addend, residual, residual_stride, residual_scale, y,
-        y_stride);
+    (residual ? affine_rows<true, decltype(activate)>
+              : affine_rows<false, decltype(activate)>)(activate, rows, channels, x, x_stride, multiplier, addend,
+                                                        residual, residual_stride, residual_scale, y, y_stride);
   });
 }
 

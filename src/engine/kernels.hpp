@@ -16,8 +16,9 @@ namespace onestep::kernels {
 
 inline constexpr std::int64_t overread = 64;
 
-/// What a value becomes. SiLU is x sigmoid(x); GELU x Phi(x), with the normal distribution Phi, or with its approximation
-/// by a tangens hyperbolicus (Hendrycks & Gimpel 2016); a clamp min(max(x, low), high), ReLU with low = 0.
+/// What a value becomes. SiLU is x sigmoid(x); GELU x Phi(x), with the normal distribution Phi, or with its
+/// approximation by a tangens hyperbolicus (Hendrycks & Gimpel 2016); a clamp min(max(x, low), high), ReLU with low =
+/// 0.
 struct Activation {
   enum Kind { none, silu, gelu, gelu_tanh, sigmoid, tanh, clamp };
   Kind kind = none;
@@ -89,8 +90,8 @@ void affine(std::int64_t rows, std::int64_t channels, const float* x, std::int64
 /// How epsilon keeps a deviation s from being nothing to divide by: sqrt(s^2 + epsilon), s + epsilon, max(s, epsilon).
 enum class Floor { variance, sum, least };
 
-/// y = activation(multiplier * (x - mean) / floor(deviation, epsilon) + addend), with the mean and the deviation of each
-/// row (Ba et al. 2016), or, not `centered`, with 0 and the root of the mean square (Zhang & Sennrich 2019).
+/// y = activation(multiplier * (x - mean) / floor(deviation, epsilon) + addend), with the mean and the deviation of
+/// each row (Ba et al. 2016), or, not `centered`, with 0 and the root of the mean square (Zhang & Sennrich 2019).
 void normalize_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride,
                     const float* multiplier, const float* addend, double epsilon, Floor floor, bool centered,
                     Activation activation, float* y, std::int64_t y_stride);

@@ -9,8 +9,8 @@ namespace onestep::engine {
 /// `over_norm`. What they no longer need stays in the trace, unused.
 void join_spelled(Trace& trace);
 
-/// x / floor(scale * |x|, epsilon), with the Euclidean norm over one dimension: pixel normalization (Karras et al. 2024,
-/// Eq. 30), cosine attention.
+/// x / floor(scale * |x|, epsilon), with the Euclidean norm over one dimension: pixel normalization (Karras et al.
+/// 2024, Eq. 30), cosine attention.
 inline constexpr const char* over_norm = "onestep::over_norm";
 struct NormDivision {
   std::size_t dimension = 0;

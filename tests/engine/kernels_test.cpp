@@ -42,10 +42,10 @@ double activated(const Activation& activation, double x) {
   return std::nan("");
 }
 
-constexpr std::array all_activations{
-    Activation{Activation::none},      Activation{Activation::silu},     Activation{Activation::gelu},
-    Activation{Activation::gelu_tanh}, Activation{Activation::sigmoid},  Activation{Activation::tanh},
-    Activation{Activation::clamp, 0},  Activation{Activation::clamp, -1, 0.5f}};
+constexpr std::array all_activations{Activation{Activation::none},     Activation{Activation::silu},
+                                     Activation{Activation::gelu},     Activation{Activation::gelu_tanh},
+                                     Activation{Activation::sigmoid},  Activation{Activation::tanh},
+                                     Activation{Activation::clamp, 0}, Activation{Activation::clamp, -1, 0.5f}};
 
 /// Every test runs for each instruction set that was compiled and that this CPU has.
 class Kernels : public testing::TestWithParam<std::int64_t> {
