@@ -74,7 +74,8 @@ bool divide_by_norm(Blueprint& blueprint, const Operation& operation) {
   Normalization normalization;
   normalization.moments = Moments::row_square;
   normalization.floor = division.floor;
-  normalization.epsilon = division.epsilon / per_deviation;
+  const bool of_variance = division.floor == kernels::Floor::variance;
+  normalization.epsilon = division.epsilon / (of_variance ? per_deviation * per_deviation : per_deviation);
   const torch::Tensor weight = filled(channels, 1 / per_deviation).known;
   return normalize(blueprint, operation, division.dimension, std::move(normalization), weight, torch::Tensor());
 }

@@ -1,5 +1,6 @@
 #include "spellings.hpp"
 
+#include <cmath>
 #include <optional>
 #include <unordered_map>
 
@@ -44,58 +45,97 @@ std::optional<double> number_at(const Trace& trace, const Operation& operation, 
   return constant.defined() && constant.numel() == 1 ? std::optional(constant.item<double>()) : std::nullopt;
 }
 
-/// Takes the operation that makes a divisor of a norm into `division`, and says which argument the norm is.
-std::optional<std::size_t> find_floor(const Trace& trace, const Operation& operation, NormDivision& division) {
-  if (operation.name == "aten::clamp_min" || operation.name == "aten::clamp") {
-    const auto least = number_at(trace, operation, 1);
-    if (!least || !other_at(operation, 2).isNone()) return std::nullopt;
-    division = {0, 1, *least, Floor::least};
-    return 0;
-  }
-  if (operation.name != "aten::add") return std::nullopt;
-  const auto alpha = number_at(trace, operation, 2);
-  const auto first = number_at(trace, operation, 0), second = number_at(trace, operation, 1);
-  if (!alpha || first.has_value() == second.has_value()) return std::nullopt;
-  division = first ? NormDivision{0, *alpha, *first, Floor::sum} : NormDivision{0, 1, *alpha * *second, Floor::sum};
-  return first ? 1 : 0;
-}
-
-/// The dimension of which the operation takes the Euclidean norm, and keeps it as one of size 1.
-std::optional<std::size_t> norm_dimension(const Trace& trace, const Operation& operation) {
-  if (operation.name != "aten::linalg_vector_norm" && operation.name != "aten::norm") return std::nullopt;
-  const auto order = number_at(trace, operation, 1);
-  const auto dimensions = integers_at(operation, 2, 1);
-  const torch::IValue& keeps = other_at(operation, 3);
-  if (order != 2 || dimensions.size() != 1 || !keeps.isBool() || !keeps.toBool()) return std::nullopt;
+/// The dimension that the operation sums over, argument `at`, if it keeps it as one of size 1.
+std::optional<std::size_t> kept_dimension(const Trace& trace, const Operation& operation, std::size_t at) {
+  const auto dimensions = integers_at(operation, at, 1);
+  const torch::IValue& keeps = other_at(operation, at + 1);
+  if (dimensions.size() != 1 || !keeps.isBool() || !keeps.toBool()) return std::nullopt;
   const auto rank = static_cast<std::int64_t>(trace.values[operation.results[0]].sizes.size());
   return static_cast<std::size_t>(dimensions[0] < 0 ? dimensions[0] + rank : dimensions[0]);
 }
 
-/// x / (epsilon + scale * norm(x)), x / max(norm(x), epsilon)
-void join_norm_division(const Trace& trace, const Producers& producers, Operation& operation) {
-  if (operation.name != "aten::div" || operation.arguments.size() != 2) return;
-  const auto x = sample_at(trace, operation, 0);
-  const Operation* from = producer(producers, tensor_at(operation, 1));
-  if (!x || !from) return;
-  if (from->name == "aten::expand_as") from = producer(producers, tensor_at(*from, 0));
-  NormDivision division;
-  if (from && from->name != "aten::linalg_vector_norm" && from->name != "aten::norm") {
-    const auto norm_at = find_floor(trace, *from, division);
-    from = norm_at ? producer(producers, tensor_at(*from, *norm_at)) : nullptr;
+bool is_square_of(const Trace& trace, const Operation* operation, ValueId x) {
+  if (!operation || tensor_at(*operation, 0) != x) return false;
+  return operation->name == "aten::square" ||
+         (operation->name == "aten::pow" && number_at(trace, *operation, 1) == 2.0) ||
+         (operation->name == "aten::mul" && tensor_at(*operation, 1) == x);
+}
+
+/// What operations before make of x, as a norm: |x|, epsilon + scale * |x|, max(|x|, epsilon), or
+/// sqrt(mean(x^2) + epsilon), whose square `from` computes if it is `squared`.
+std::optional<NormDivision> find_norm(const Trace& trace, const Producers& producers, const Operation* from, ValueId x,
+                                      bool squared) {
+  if (!from) return std::nullopt;
+  NormDivision division{.floor = squared ? Floor::variance : Floor::sum};
+  const auto before = [&](std::size_t i) { return producer(producers, tensor_at(*from, i)); };
+  if (from->name == "aten::add") {
+    const auto alpha = number_at(trace, *from, 2);
+    const auto first = number_at(trace, *from, 0), second = number_at(trace, *from, 1);
+    if (!alpha || first.has_value() == second.has_value()) return std::nullopt;
+    division.scale = first ? *alpha : 1;
+    division.epsilon = first ? *first : *alpha * *second;
+    from = before(first ? 1 : 0);
+  } else if (!squared && (from->name == "aten::clamp_min" || from->name == "aten::clamp")) {
+    const auto least = number_at(trace, *from, 1);
+    if (!least || !other_at(*from, 2).isNone()) return std::nullopt;
+    division.epsilon = *least;
+    division.floor = Floor::least;
+    from = before(0);
   }
-  if (!from || tensor_at(*from, 0) != *x || !(division.scale > 0)) return;
-  const auto dimension = norm_dimension(trace, *from);
-  if (!dimension) return;
-  operation.name = over_norm;
-  operation.arguments = {*x, torch::IValue(static_cast<std::int64_t>(*dimension)), torch::IValue(division.scale),
-                         torch::IValue(division.epsilon), torch::IValue(static_cast<std::int64_t>(division.floor))};
-  operation.run = [](torch::jit::Stack& stack) {
-    const Tensor x = stack.at(0).toTensor();
-    const Tensor norm = torch::linalg_vector_norm(x, 2, stack.at(1).toInt(), true) * stack.at(2).toDouble();
-    const double epsilon = stack.at(3).toDouble();
-    const bool least = static_cast<Floor>(stack.at(4).toInt()) == Floor::least;
-    stack = {x / (least ? norm.clamp_min(epsilon) : norm + epsilon)};
-  };
+  if (!from || !(division.scale > 0)) return std::nullopt;
+  std::optional<std::size_t> dimension;
+  if (squared) {
+    if (from->name != "aten::mean" || division.scale != 1 || !is_square_of(trace, before(0), x)) return std::nullopt;
+    dimension = kept_dimension(trace, *from, 1);
+    if (dimension) division.scale = 1 / std::sqrt(static_cast<double>(trace.values[x].sizes.at(*dimension)));
+  } else {
+    const bool is_norm = from->name == "aten::linalg_vector_norm" || from->name == "aten::norm";
+    if (!is_norm || tensor_at(*from, 0) != x || number_at(trace, *from, 1) != 2.0) return std::nullopt;
+    dimension = kept_dimension(trace, *from, 2);
+  }
+  if (!dimension) return std::nullopt;
+  division.dimension = *dimension;
+  return division;
+}
+
+void divide_by_norm(torch::jit::Stack& stack) {
+  const Tensor x = stack.at(0).toTensor();
+  const double scale = stack.at(2).toDouble(), epsilon = stack.at(3).toDouble();
+  Tensor norm = torch::linalg_vector_norm(x, 2, stack.at(1).toInt(), true) * scale;
+  switch (static_cast<Floor>(stack.at(4).toInt())) {
+    case Floor::variance:
+      norm = (norm.square() + epsilon).sqrt();
+      break;
+    case Floor::sum:
+      norm = norm + epsilon;
+      break;
+    case Floor::least:
+      norm = norm.clamp_min(epsilon);
+  }
+  stack = {x / norm};
+}
+
+/// x / norm, x / sqrt(square), x * rsqrt(square)
+void join_norm_division(const Trace& trace, const Producers& producers, Operation& operation) {
+  const bool divides = operation.name == "aten::div" && operation.arguments.size() == 2;
+  if (!divides && operation.name != "aten::mul") return;
+  for (const std::size_t at : {std::size_t{0}, std::size_t{1}}) {
+    const auto x = sample_at(trace, operation, at);
+    const Operation* from = producer(producers, tensor_at(operation, 1 - at));
+    if (from && from->name == "aten::expand_as") from = producer(producers, tensor_at(*from, 0));
+    if (!x || !from || (divides && at == 1)) continue;
+    const bool squared = from->name == (divides ? "aten::sqrt" : "aten::rsqrt");
+    if (squared) from = producer(producers, tensor_at(*from, 0));
+    if (!squared && !divides) continue;
+    const auto division = find_norm(trace, producers, from, *x, squared);
+    if (!division) continue;
+    operation.name = over_norm;
+    operation.arguments = {*x, torch::IValue(static_cast<std::int64_t>(division->dimension)),
+                           torch::IValue(division->scale), torch::IValue(division->epsilon),
+                           torch::IValue(static_cast<std::int64_t>(division->floor))};
+    operation.run = divide_by_norm;
+    return;
+  }
 }
 
 }  // namespace

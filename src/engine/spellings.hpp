@@ -10,7 +10,7 @@ namespace onestep::engine {
 void join_spelled(Trace& trace);
 
 /// x / floor(scale * |x|, epsilon), with the Euclidean norm over one dimension: pixel normalization (Karras et al.
-/// 2024, Eq. 30), cosine attention.
+/// 2024, Eq. 30), cosine attention, an RMS normalization written out.
 inline constexpr const char* over_norm = "onestep::over_norm";
 struct NormDivision {
   std::size_t dimension = 0;

@@ -298,9 +298,9 @@ class Tracer {
     if (!any_new) return;  // hands on what it was given: a dropout, a list's element
     for (const Argument& argument : operation.arguments) {
       // Such a tensor would stay what it was for the traced sample.
-      std::vector<Tensor> held;
-      if (const auto* other = std::get_if<IValue>(&argument)) collect(*other, held);
-      if (!held.empty()) throw NotCompiled(operation.name + " takes tensors in a list of optional ones");
+      const auto* other = std::get_if<IValue>(&argument);
+      if (other && source_of(*other) != Source::constant)
+        throw NotCompiled(operation.name + " takes tensors in a list of optional ones");
     }
     for (const Tensor& tensor : computed) operation.results.push_back(add(tensor, source));
     std::vector<Tensor> given;

@@ -169,6 +169,18 @@ class Shared(Around):
         return 0.4 * (y + a + b + self.conv3(y) + self.conv2(normed) + normed + self.conv1(normed + y))
 
 
+class Chosen(Around):
+    """Channels in an order that the noise level says."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = conv(self.width)
+
+    def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        rows = torch.arange(x.shape[0], device=x.device)[:, None]
+        return self.conv(x)[rows, shift[:, :, 0, 0].argsort(dim=1)] * scale
+
+
 class Doubles(Around):
     """Double precision in the middle; half precision, whole numbers and truth values where they are exact."""
 
@@ -280,7 +292,7 @@ def write(save) -> None:
     save("sizes_wide", Pyramid((64, 80), 16, channels=1, kernel=1), metadata((1, 3, 33)))
     save("video", Video(), metadata((1, 3, 6, 5)))
     save("audio", Audio(), metadata((1, 32), EDM, labels=3))
-    for kind in (Oddities, Aliases, Shared, Doubles, Layouts, Reused):
+    for kind in (Oddities, Aliases, Shared, Chosen, Doubles, Layouts, Reused):
         save(f"odd_{kind.__name__.lower()}", kind(), metadata((3, 6, 6)))
     save("odd_near_identity", NearIdentity(), metadata((3, 6, 6)))
     save("flow_map", Inputs(True, 0, False), metadata((3, 6, 6), FLOW_MAP))

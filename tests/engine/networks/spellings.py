@@ -1,5 +1,6 @@
 """One idea spelled in every way, and its near misses, which look like it and mean something else: a network each for
-modulated norms, norms, sums, concatenations, convolutions, resamplings, activations and attention."""
+modulated norms, norms, divisions by norms, sums, interpolations, concatenations, convolutions, resamplings, activations and
+attention."""
 
 import math
 
@@ -98,7 +99,7 @@ class Sums(Around):
 
     def __init__(self):
         super().__init__()
-        self.convs = nn.ModuleList([conv(self.width) for _ in range(21)])
+        self.convs = nn.ModuleList([conv(self.width) for _ in range(20)])
         self.narrow, self.wide = conv(self.width, 1, 1), conv(self.width, 2 * self.width, 1)
 
     def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -125,7 +126,6 @@ class Sums(Around):
         a, b = self.wide(x).chunk(2, dim=1)
         x = (a + b + x) * 0.5
         x += next(c)(x)
-        x = (x.double() + next(c)(x)).float()  # a sum in another type
         return 0.2 * x.add(shift)
 
 
@@ -235,6 +235,59 @@ class Activations(Around):
         return x * (1 + scale)
 
 
+class Divisions(Around):
+    """By norms, and by what looks like one."""
+
+    def __init__(self):
+        super().__init__()
+
+        def mean_square(y: Tensor, dim: int = 1, keepdim: bool = True) -> Tensor:
+            return y.pow(2).mean(dim=dim, keepdim=keepdim)
+
+        def norm(y: Tensor, **further) -> Tensor:
+            return torch.linalg.vector_norm(y, **{"dim": 1, "keepdim": True, **further})
+
+        self.spellings = [
+            lambda y: y / (norm(y) * self.width**-0.5),  # a product in between
+            lambda y: y / torch.add(1e-4, norm(y), alpha=self.width**-0.5), lambda y: y / (norm(y) + 0.5) * 3,
+            lambda y: y / norm(y).add(0.25, alpha=2), lambda y: y / norm(y, dim=(1,)).clamp(min=3), lambda y: 3 * y / norm(y),
+            lambda y: F.normalize(y, dim=1) * 3, lambda y: F.normalize(y, dim=-1) * 3, lambda y: F.normalize(y, dim=2, eps=2) * 3,
+            lambda y: y * torch.rsqrt(mean_square(y) + 1e-5), lambda y: y / torch.sqrt(y.square().mean(1, True) + 0.5),
+            lambda y: (y * y).mean(1, keepdim=True).add(0.1).rsqrt() * y, lambda y: y * mean_square(y, -1).add(0.1).rsqrt(),
+            lambda y: y * torch.rsqrt(mean_square(y)), lambda y: F.silu(y * torch.rsqrt(mean_square(y) + 1e-5) * 0.7 + 0.1),
+            # not those
+            lambda y: y / (norm(y, ord=1) + 0.5) * 9, lambda y: y / (norm(y, dim=(1, 2)) + 0.5) * 9,
+            lambda y: y / (norm(y.flip(2)) + 0.5) * 3, lambda y: y / (2 - norm(y).clamp(max=1)),
+            lambda y: y / norm(y).clamp(1, 2), lambda y: norm(y) / (y.abs() + norm(y)),
+            lambda y: y * torch.rsqrt(y.pow(4).mean(1, True) + 1), lambda y: y * torch.rsqrt(mean_square(y + 0.1) + 1e-5),
+            lambda y: y * torch.sqrt(mean_square(y) + 1e-5), lambda y: y / torch.rsqrt(mean_square(y) + 1),
+            lambda y: y * (mean_square(y, keepdim=False) + 1).rsqrt()[:, None],
+            lambda y: y / (norm(y, dtype=torch.float32) + norm(y)) * 6]
+        self.convs = nn.ModuleList([conv(self.width) for _ in self.spellings])
+
+    def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        for spelling, layer in zip(self.spellings, self.convs):
+            x = (x + layer(spelling(x + shift))) * 0.8
+        return x * (1 + scale)
+
+
+class Interpolations(Around):
+    """lerp: of what is computed last, of what was before, of nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList([conv(self.width) for _ in range(8)])
+
+    def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        x = x.lerp(self.convs[0](x), 0.3) / 0.76
+        x = self.convs[1](x).lerp(x, 0.3).clamp(-2, 2)
+        x = torch.lerp(self.convs[2](x), self.convs[3](x), 0.7)
+        x = F.relu(self.convs[4](x) - x) - x + torch.lerp(x, x, 0.1)
+        x = (x - self.convs[5](x)).lerp(shift.expand_as(x), 0.2)
+        x = torch.lerp(x, F.silu(self.convs[6](x)), 1.0) + torch.lerp(x, F.silu(x), 0.0)
+        return torch.lerp(x, self.convs[7](x), 0.5 * torch.sigmoid(scale))
+
+
 class Attentions(Around):
     """Heads of 4 and of 6 channels; masks, other scales, softmaxes over the other side, keys of another length."""
 
@@ -287,5 +340,6 @@ class Attentions(Around):
 
 
 def write(save) -> None:
-    for kind in (Modulations, Norms, Sums, Concatenations, Convolutions, Resamplings, Activations, Attentions):
+    for kind in (Modulations, Norms, Divisions, Sums, Interpolations, Concatenations, Convolutions, Resamplings, Activations,
+                 Attentions):
         save(f"spelled_{kind.__name__.lower()}", kind(), metadata((3, 6, 6), EDM))
