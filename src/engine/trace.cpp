@@ -1,5 +1,6 @@
 #include "trace.hpp"
 
+#include <torch/csrc/jit/passes/canonicalize_graph_fuser_ops.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/inliner.h>
 
@@ -47,6 +48,8 @@ class Tracer {
     // A level of calls at a time, where torch's optimizer is off.
     while (calls_something(graph_->block())) torch::jit::Inline(*graph_);
     torch::jit::EliminateDeadCode(graph_);
+    torch::jit::CanonicalizeOps(
+        graph_);  // a number that was traced becomes one again, not a tensor of double precision
 
     const auto parameters = graph_->inputs();
     environment_[parameters[0]] = module._ivalue();
@@ -80,6 +83,7 @@ class Tracer {
           {source, source == Source::constant ? tensor : Tensor(), tensor.sizes().vec(), tensor.scalar_type()});
       // Its address stays its own, and its memory can go.
       seen_.emplace_back(tensor.getIntrusivePtr());
+      if (source == Source::constant) constants_.insert(tensor.storage().unsafeGetStorageImpl());
     }
     return place->second;
   }
@@ -103,6 +107,11 @@ class Tracer {
     }
   }
 
+  bool is_constant(const c10::TensorImpl* address) const {
+    const auto known = ids_.find(address);
+    return known != ids_.end() && trace_.values[known->second].source == Source::constant;
+  }
+
   /// The tensor's value; one that is not known yet is a constant.
   ValueId find(const Tensor& tensor) { return add(tensor, Source::constant); }
 
@@ -123,7 +132,10 @@ class Tracer {
     std::vector<Tensor> tensors;
     collect(value, tensors);
     Source source = Source::constant;
-    for (const Tensor& tensor : tensors) source = std::max(source, trace_.values[find(tensor)].source);
+    for (const Tensor& tensor : tensors) {
+      const auto known = ids_.find(tensor.unsafeGetTensorImpl());
+      if (known != ids_.end()) source = std::max(source, trace_.values[known->second].source);
+    }
     return source;
   }
 
@@ -258,13 +270,12 @@ class Tracer {
   /// nobody else looks at that memory.
   void make_functional(const c10::FunctionSchema& schema, const Tensor& written, Source source, Operation& operation) {
     auto* const address = written.unsafeGetTensorImpl();
-    const auto known = ids_.find(address);
-    const bool was_constant = known != ids_.end() && trace_.values[known->second].source == Source::constant;
-    // What is no longer needed has been let go of, so that every other tensor over this memory counts.
-    if (was_constant || written.storage().use_count() > 1) {
-      if (source == Source::constant && known == ids_.end()) return;
-      throw NotCompiled(operation.name + " writes in place to what others look at");
-    }
+    // What is no longer needed has been let go of, so that every other tensor over this memory counts. Constants are
+    // computed as they are met, and can be written to until the trace holds them.
+    const bool is_looked_at = source == Source::constant || is_constant(address)
+                                  ? constants_.contains(written.storage().unsafeGetStorageImpl())
+                                  : written.storage().use_count() > 1;
+    if (is_looked_at) throw NotCompiled(operation.name + " writes in place to what others look at");
     if (source == Source::constant) return;
     const std::string name = operation.name.substr(0, operation.name.size() - 1);
     for (const auto& candidate : torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name))) {
@@ -329,6 +340,7 @@ class Tracer {
   std::shared_ptr<torch::jit::Graph> graph_;
   std::unordered_map<const torch::jit::Value*, IValue> environment_;
   std::unordered_map<const c10::TensorImpl*, ValueId> ids_;
+  std::set<const c10::StorageImpl*> constants_;  // over which the trace's are
   std::vector<c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>> seen_;
   std::unordered_map<const Node*, std::vector<const torch::jit::Value*>> last_uses_;
 };

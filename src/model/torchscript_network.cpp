@@ -1,5 +1,6 @@
 #include <ATen/autocast_mode.h>
 #include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/passes/canonicalize_graph_fuser_ops.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 
@@ -172,7 +173,8 @@ ModelInfo read_model_info(const std::string& file) {
   } catch (const ModelError&) {
     throw;
   } catch (const std::exception& e) {
-    throw ModelError(file + ": is no TorchScript file, or is damaged (" + first_line(e) + "); copy or export it again");
+    throw ModelError(file + ": is no TorchScript file, or is damaged (" + in_one_line(e) +
+                     "); copy or export it again");
   }
   return parse_metadata(json, file);
 }
@@ -191,7 +193,7 @@ Traced try_trace(const torch::jit::Module& module, const NetworkInput& one, cons
   try {
     return {.trace = engine::trace(module, one)};
   } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
-    return {.why_not = first_line(reason)};
+    return {.why_not = in_one_line(reason)};
   }
 }
 
@@ -219,12 +221,12 @@ LoadedNetwork choose_network(torch::jit::Module module, const Traced& traced, To
         if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
         why = "in bf16 " + verdict.found;
       } catch (const std::exception& reason) {
-        why = "in bf16: " + first_line(reason);
+        why = "in bf16: " + in_one_line(reason);
       }
     }
     return {engine::compile(*traced.trace, trial, expected), in_use(why)};
   } catch (const std::exception& reason) {
-    return as_it_is(first_line(reason));
+    return as_it_is(in_one_line(reason));
   }
 }
 
@@ -237,6 +239,11 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
   try {
     torch::jit::Module module = torch::jit::load(file, options.device);
     module.eval();
+    // The part of torch's optimizer that decides types: a number that was traced is a tensor of double precision until
+    // then.
+    for (const torch::jit::Module& part : module.modules()) {
+      for (const torch::jit::Method& method : part.get_methods()) torch::jit::CanonicalizeOps(method.graph());
+    }
     check_arguments(module, file, info);
     const NetworkInput trial = trial_input(info, options.device);
     // A few calls do not repay what torch's own optimizer takes.
@@ -255,7 +262,7 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
   } catch (const Error&) {
     throw;
   } catch (const std::exception& e) {
-    throw ModelError(file + ": the network can't be loaded or fails its trial call: " + first_line(e));
+    throw ModelError(file + ": the network can't be loaded or fails its trial call: " + in_one_line(e));
   }
 }
 

@@ -37,7 +37,7 @@ std::string with_levels(const std::string& file, const std::map<int, std::vector
   } catch (const ModelError&) {
     throw;
   } catch (const std::exception& error) {
-    throw ModelError(file + ": can't be copied: " + first_line(error));
+    throw ModelError(file + ": can't be copied: " + in_one_line(error));
   }
   return bytes;
 }

@@ -19,11 +19,11 @@ auto translated(const std::string& model, Work work) {
   try {
     return work();
   } catch (const c10::OutOfMemoryError& error) {
-    throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch: " + first_line(error));
+    throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch: " + in_one_line(error));
   } catch (const c10::Error& error) {
-    throw Error(ErrorKind::model, model + ": the network failed: " + first_line(error));
+    throw Error(ErrorKind::model, model + ": the network failed: " + in_one_line(error));
   } catch (const torch::jit::JITException& error) {  // an exception that the network's own code raises
-    throw Error(ErrorKind::model, model + ": the network failed: " + first_line(error));
+    throw Error(ErrorKind::model, model + ": the network failed: " + in_one_line(error));
   } catch (const std::bad_alloc&) {
     throw Error(ErrorKind::usage, model + ": out of memory; use a smaller batch, or a sink in place of a result");
   }

@@ -25,9 +25,10 @@ folder.mkdir(parents=True, exist_ok=True)
 torch.set_num_threads(1)
 
 
-def save(name: str, network: nn.Module, metadata: dict, script: bool = False, freeze: bool = False) -> None:
+def save(name: str, network: nn.Module, metadata: dict, script: bool = False, freeze: bool = False,
+         optimize: bool = False) -> None:
     """Random weights for the network, and its file: traced, or compiled by torch.jit.script, perhaps with its weights made
-    constants by torch.jit.freeze."""
+    constants by torch.jit.freeze. optimize: it does not run without torch's optimizer."""
     if wanted not in name:
         return
     randomise(network, zlib.crc32(name.encode()))
@@ -35,7 +36,7 @@ def save(name: str, network: nn.Module, metadata: dict, script: bool = False, fr
     # Half of the time: torch need not check a trace that format1 checks, nor optimize what runs a few times. Freezing needs
     # the optimizer: what it leaves without can't be saved.
     quick = mock.patch("torch.jit.trace", functools.partial(torch.jit.trace, check_trace=False))
-    with warnings.catch_warnings(), torch.jit.optimized_execution(freeze), quick:
+    with warnings.catch_warnings(), torch.jit.optimized_execution(freeze or optimize), quick:
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
         module = torch.jit.script(network) if script else format1.trace(network, metadata)
         if freeze:

@@ -67,8 +67,7 @@ std::int64_t left_to_libtorch(const EngineReport& report) {
 }
 
 /// Of those that can't be compiled, what stands in the way.
-const std::map<std::string, std::string> not_compiled{{"diffusers_filtered", "writes in place to what others look at"},
-                                                      {"odd_aliases", "writes in place to what others look at"},
+const std::map<std::string, std::string> not_compiled{{"odd_aliases", "writes in place to what others look at"},
                                                       {"odd_chosen", "takes tensors in a list of optional ones"},
                                                       {"odd_doubles", "gives Half, not float32"},
                                                       {"odd_oddities", "gives Bool, not float32"},
@@ -77,6 +76,7 @@ const std::map<std::string, std::string> not_compiled{{"diffusers_filtered", "wr
 
 /// The styles of the projects whose models people have: nothing in them is left to libtorch.
 bool is_known_style(const std::string& name) {
+  if (name == "diffusers_filtered") return false;  // its filter takes each channel for an image
   for (const char* style :
        {"openai_", "edm", "diffusers_", "own", "ddpm", "dit_", "flow_map", "guidance", "scripted_unet", "sizes_"}) {
     if (name.starts_with(style)) return true;

@@ -69,5 +69,16 @@ good = (folder / "Good.pt").read_bytes()
 (folder / "Truncated.pt").write_bytes(good[: len(good) // 2])
 (folder / "Empty.pt").write_bytes(b"")
 (folder / "Text.pt").write_text("not a model\n" * 100)
+
+
+class Promotes(nn.Module):
+    """Traced, 0.3 is a tensor of double precision, and the result float32 all the same."""
+
+    def forward(self, x, noise):
+        return x * (torch.arange(4, device=x.device) * 0.3) + noise[:, None, None, None]
+
+
+torch.jit.save(torch.jit.trace(Promotes(), (torch.zeros(2, 1, 4, 4), torch.zeros(2)), check_trace=False),
+               str(folder / "Promotes.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
 torch.save({"weight": torch.zeros(3)}, folder / "StateDict.pt")
 torch.jit.save(torch.jit.script(Good()), str(folder / "NoMetadata.pt"))

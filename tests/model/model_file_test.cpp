@@ -49,6 +49,15 @@ TEST(Denoiser, IsTheIdentityAtTheBoundary) {
   EXPECT_TRUE(torch::equal(Denoiser(*network, info, {})(x, 0.002), x));
 }
 
+TEST(Network, TakesTracedNumbersAsTorchDoes) {
+  const ModelInfo info = read_model_info(path("Promotes.pt"));
+  const NetworkInput input{.x = torch::ones({2, 1, 4, 4}), .noise = torch::zeros({2})};
+  for (const bool compile : {true, false}) {
+    const torch::Tensor y = load_torchscript(path("Promotes.pt"), info, {.compile = compile}).network->forward(input);
+    EXPECT_TRUE(y.allclose((torch::arange(4) * 0.3).expand({2, 1, 4, 4}))) << compile;
+  }
+}
+
 struct Refused {
   std::string file, says;
 };
@@ -75,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"NotANumber.pt", "returned NaN or infinity"},
                     Refused{"MixesRows.pt", "from the same sample alone, allowed is 0.001"},
                     Refused{"TakesTheFirstRow.pt", "sample 1 of a batch differs by "},
-                    Refused{"Throws.pt", "fails its trial call: "}));
+                    Refused{"Throws.pt", "fails its trial call: RuntimeError: shape '[7, 7, 7]' is invalid"}));
 
 }  // namespace
 }  // namespace onestep

@@ -181,6 +181,25 @@ class Chosen(Around):
         return self.conv(x)[rows, shift[:, :, 0, 0].argsort(dim=1)] * scale
 
 
+class Several(Around):
+    """Images folded into the first dimension, some with one channel each, under every operation on images."""
+
+    def __init__(self):
+        super().__init__()
+        w = self.width
+        self.one, self.three, self.each = conv(1, 2), conv(w // 3), nn.Conv2d(w // 3, w // 3, 3, padding=1, groups=w // 3)
+        self.norm, self.instance, self.batch = nn.GroupNorm(2, w // 3), nn.InstanceNorm2d(w // 3), nn.BatchNorm2d(w // 3)
+
+    def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        x = x + self.one(x.reshape(n * c, 1, h, w)).sum(dim=1).reshape(n, c, h, w)
+        y = x.reshape(n * 3, c // 3, h, w)
+        y = self.three(F.silu(self.norm(y))) + self.instance(y) + self.each(self.batch(y))
+        y = F.interpolate(F.avg_pool2d(F.pad(y, (1, 1, 1, 1), mode="reflect"), 2), size=(h, w))
+        y = y + F.pixel_unshuffle(F.pixel_shuffle(y, 2), 2).flip(1)
+        return torch.cat([y, y], dim=1).reshape(n, 2, c, h, w).mean(dim=1) * (1 + scale) + x + shift
+
+
 class Doubles(Around):
     """Double precision in the middle; half precision, whole numbers and truth values where they are exact."""
 
@@ -292,7 +311,7 @@ def write(save) -> None:
     save("sizes_wide", Pyramid((64, 80), 16, channels=1, kernel=1), metadata((1, 3, 33)))
     save("video", Video(), metadata((1, 3, 6, 5)))
     save("audio", Audio(), metadata((1, 32), EDM, labels=3))
-    for kind in (Oddities, Aliases, Shared, Chosen, Doubles, Layouts, Reused):
+    for kind in (Oddities, Aliases, Shared, Several, Chosen, Doubles, Layouts, Reused):
         save(f"odd_{kind.__name__.lower()}", kind(), metadata((3, 6, 6)))
     save("odd_near_identity", NearIdentity(), metadata((3, 6, 6)))
     save("flow_map", Inputs(True, 0, False), metadata((3, 6, 6), FLOW_MAP))

@@ -1,6 +1,8 @@
 """Further UNets that people have: this project's own, and those in the style of Ho et al. 2020, of latent diffusion
 (Rombach et al. 2022), of the PyTorch rewrites of DDPM with linear attention, of Ronneberger et al. 2015 with BatchNorm."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -147,12 +149,21 @@ class LinearAttention(nn.Module):
         return self.out(torch.einsum("bhde,bhdn->bhen", context, q).reshape(n, c, h, w)) + x
 
 
+class Sinusoids(nn.Module):
+    """Frequencies are made of whole numbers, and a number that tracing notes in double precision."""
+
+    def forward(self, noise: Tensor) -> Tensor:
+        angles = noise[:, None] * torch.exp(torch.arange(16, device=noise.device) * -(math.log(100) / 15))[None, :]
+        return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
+
 class Folded(nn.Module):
     """Halves by folding 2x2 pixels into channels with a reshape; norms by the root mean square."""
 
     def __init__(self, width: int = 12):
         super().__init__()
-        self.embed, self.modulate = Embedding(32), nn.Sequential(nn.SiLU(), nn.Linear(32, 4 * width))
+        self.embed = nn.Sequential(Sinusoids(), nn.Linear(32, 32), nn.GELU(), nn.Linear(32, 32))
+        self.modulate = nn.Sequential(nn.SiLU(), nn.Linear(32, 4 * width))
         self.stem = nn.Conv2d(3, width, 7, padding=3)
         self.conv1, self.norm1 = StandardizedConv(width, width, 3, padding=1), RootMeanSquareNorm(width)
         self.fold, self.attention = nn.Conv2d(4 * width, 2 * width, 1), LinearAttention(2 * width)
@@ -204,5 +215,5 @@ def write(save) -> None:
     save("own_wide", own.UNet(own.UNetConfig(labels=0, widths=(32, 32))), metadata((1, 8, 8), EDM))
     save("ddpm", Padded(), metadata(picture, TIMESTEPS))
     save("latent_diffusion", Padded(labels=5), metadata(picture, TIMESTEPS, labels=5))
-    save("linear_attention", Folded(), metadata(picture, EDM))
+    save("linear_attention", Folded(), metadata(picture, EDM), optimize=True)
     save("batch_norm", BatchNormUNet(), metadata(picture, EDM))
