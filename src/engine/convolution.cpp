@@ -225,8 +225,18 @@ Algorithm cheapest(const Convolution& c, const std::optional<WholeImage>& image,
 
 }  // namespace
 
+void require_within(const std::optional<Gather>& gather, const Rows& input, const Rows& output) {
+  const std::int64_t made = gather ? gather->pixels : input.count;
+  const bool inside = !gather || std::ranges::all_of(gather->index, [&](auto row) { return row < input.count; });
+  if (made != output.count || !inside) {
+    throw std::logic_error("a step makes " + std::to_string(made) + " rows of " + std::to_string(input.count) +
+                           " where there are " + std::to_string(output.count));
+  }
+}
+
 std::unique_ptr<Step> convolution_step(Convolution convolution, std::optional<WholeImage> image,
                                        std::optional<kernels::bf16::Unit> unit) {
+  require_within(convolution.gather, convolution.input, convolution.output);
   const Algorithm algorithm = cheapest(convolution, image, unit);
   if (algorithm.bf16) return bf16_convolution_step(std::move(convolution), image, *unit);
   if (algorithm.m == 0) return std::make_unique<Direct>(std::move(convolution));

@@ -14,6 +14,10 @@ struct Gather {
   std::vector<std::int32_t> index;
 };
 
+/// Throws std::logic_error unless a gather reads rows of the input alone and makes as many as the output has: a mistake
+/// in lowering must not read other memory. None: a row each.
+void require_within(const std::optional<Gather>& gather, const Rows& input, const Rows& output);
+
 /// Sums over taps and channels of rows, as of a convolution or a linear layer:
 /// y[p][n] = activation(sum_t sum_k x[gather[p][t]][k] * weights[t][k][n] + addend[n] + residual_scale *
 /// residual[p][n]).

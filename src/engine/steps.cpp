@@ -374,6 +374,7 @@ std::unique_ptr<Step> normalization_step(Normalization normalization) {
 std::unique_ptr<Step> affine_step(Affine affine) { return std::make_unique<AffineStep>(std::move(affine)); }
 std::unique_ptr<Step> product_step(Product product) { return std::make_unique<ProductStep>(std::move(product)); }
 std::unique_ptr<Step> depthwise_step(Depthwise depthwise) {
+  require_within(depthwise.gather, depthwise.input, depthwise.output);
   return std::make_unique<DepthwiseStep>(std::move(depthwise));
 }
 std::unique_ptr<Step> attention_step(Attention attention) {

@@ -386,5 +386,22 @@ TEST(Team, DoesEveryItemOnceAndPassesErrorsOn) {
                std::runtime_error);
 }
 
+// What lowering gets wrong is an error, and no other memory is read.
+TEST(Steps, RefuseToReadBeyondTheirInput) {
+  Convolution convolution;
+  convolution.input = {0, 0, 12, 2, 2};
+  convolution.output = {1, 0, 12, 1, 1};
+  convolution.gather = window3x3(3, 4);
+  convolution.weights = random_numbers(2 * 9, 1);
+  EXPECT_NO_THROW(convolution_step(convolution, std::nullopt, std::nullopt));
+  convolution.input.count = 11;
+  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt), std::logic_error);
+  convolution.input.count = 12;
+  convolution.output.count = 24;  // two images, and a window for one
+  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt), std::logic_error);
+  convolution.gather.reset();
+  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt), std::logic_error);
+}
+
 }  // namespace
 }  // namespace onestep::engine
