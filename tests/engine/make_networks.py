@@ -3,13 +3,11 @@ networks that break what such styles have in common. The engine has to run every
 
 Usage: make_networks.py FOLDER [PART_OF_A_NAME]"""
 
-import functools
 import json
 import sys
 import warnings
 import zlib
 from pathlib import Path
-from unittest import mock
 
 import torch
 from torch import nn
@@ -33,10 +31,8 @@ def save(name: str, network: nn.Module, metadata: dict, script: bool = False, fr
         return
     randomise(network, zlib.crc32(name.encode()))
     network.eval().requires_grad_(False)
-    # Half of the time: torch need not check a trace that format1 checks, nor optimize what runs a few times. Freezing needs
-    # the optimizer: what it leaves without can't be saved.
-    quick = mock.patch("torch.jit.trace", functools.partial(torch.jit.trace, check_trace=False))
-    with warnings.catch_warnings(), torch.jit.optimized_execution(freeze or optimize), quick:
+    # torch need not optimize what runs a few times. Freezing needs the optimizer: what it leaves without can't be saved.
+    with warnings.catch_warnings(), torch.jit.optimized_execution(freeze or optimize):
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
         module = torch.jit.script(network) if script else format1.trace(network, metadata)
         if freeze:
