@@ -1,3 +1,4 @@
+#include <cmath>
 #include <tuple>
 
 #include "arguments.hpp"
@@ -133,7 +134,7 @@ bool add_values(Blueprint& blueprint, ValueId result, ValueId a, double alpha, V
   if (blueprint.sizes(a) != sizes || blueprint.sizes(b) != sizes) return false;
   for (const auto& [base, factor, other, weight] : {std::tuple(a, alpha, b, beta), std::tuple(b, beta, a, alpha)}) {
     const Lowered& added = blueprint.lowered(other);
-    if (a == b || added.lens || factor == 0) continue;
+    if (a == b || added.lens || std::abs(factor) < 1e-3) continue;  // by which the other is divided
     for (const std::size_t channel : channel_candidates(sizes.size())) {
       const auto take_in = [&](Draft& draft) {
         return blueprint.is_rows(other, channel) && blueprint.known_before(other, base) &&

@@ -48,8 +48,8 @@ class Tracer {
     // A level of calls at a time, where torch's optimizer is off.
     while (calls_something(graph_->block())) torch::jit::Inline(*graph_);
     torch::jit::EliminateDeadCode(graph_);
-    torch::jit::CanonicalizeOps(
-        graph_);  // a number that was traced becomes one again, not a tensor of double precision
+    // A number that was traced becomes one again; it is a tensor of double precision.
+    torch::jit::CanonicalizeOps(graph_);
 
     const auto parameters = graph_->inputs();
     environment_[parameters[0]] = module._ivalue();
@@ -308,10 +308,13 @@ class Tracer {
     for (const Tensor& tensor : computed) any_new |= !ids_.contains(tensor.unsafeGetTensorImpl());
     if (!any_new) return;  // hands on what it was given: a dropout, a list's element
     for (const Argument& argument : operation.arguments) {
-      // Such a tensor would stay what it was for the traced sample.
-      const auto* other = std::get_if<IValue>(&argument);
-      if (other && source_of(*other) != Source::constant)
-        throw NotCompiled(operation.name + " takes tensors in a list of optional ones");
+      std::vector<Tensor> held;
+      if (const auto* other = std::get_if<IValue>(&argument)) collect(*other, held);
+      for (const Tensor& tensor : held) {
+        // It would stay what it was for the traced sample.
+        if (trace_.values[find(tensor)].source != Source::constant)
+          throw NotCompiled(operation.name + " takes tensors in a list of optional ones");
+      }
     }
     for (const Tensor& tensor : computed) operation.results.push_back(add(tensor, source));
     std::vector<Tensor> given;

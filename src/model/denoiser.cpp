@@ -7,6 +7,13 @@ namespace onestep {
 
 using torch::Tensor;
 
+Condition trial_condition(const ModelInfo& info, std::int64_t count, torch::Device device) {
+  Condition condition;
+  if (info.label_count > 0) condition.label = (torch::arange(count) % info.label_count).to(device);
+  condition.guidance = info.guidance.value_or(1);
+  return condition;
+}
+
 Denoiser::Denoiser(Network& network, const ModelInfo& info, const Condition& condition)
     : network_(network), info_(info), condition_(condition) {
   if (!calls_twice(info, condition.guidance)) return;

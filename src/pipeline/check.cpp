@@ -30,9 +30,8 @@ std::vector<Check> Generator::check() const {
     const torch::InferenceMode guard;
     const std::vector<std::uint64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
     const auto n = static_cast<std::int64_t>(seeds.size());
-    const Tensor label = info.label_count > 0 ? (torch::arange(n) % info.label_count).to(device) : Tensor();
-    const double guidance = info.guidance.value_or(1);
-    const Denoiser f(*network, info, {.label = label, .guidance = guidance});
+    const Condition condition = trial_condition(info, n, device);
+    const Denoiser f(*network, info, condition);
     const Tensor z = seeded_noise(seeds, info.shape)(0).to(device);
     const auto all_finite = [](const Tensor& x) { return x.isfinite().all().item<bool>(); };
 
@@ -46,9 +45,9 @@ std::vector<Check> Generator::check() const {
     }
 
     const Tensor drawn = f(start, info.sigma_max, 0);
-    const Tensor first = label.defined() ? label.narrow(0, 0, 1) : label;
-    const Tensor alone =
-        Denoiser(*network, info, {.label = first, .guidance = guidance})(start.narrow(0, 0, 1), info.sigma_max, 0);
+    Condition first = condition;
+    if (first.label.defined()) first.label = first.label.narrow(0, 0, 1);
+    const Tensor alone = Denoiser(*network, info, first)(start.narrow(0, 0, 1), info.sigma_max, 0);
     // As on loading: kernels may sum in another order for another batch size, and not more.
     checks.push_back(onestep::check("the same alone and in a batch", largest(alone - drawn.narrow(0, 0, 1)), 1e-3));
 
@@ -83,10 +82,8 @@ EngineReport Generator::engine(std::int64_t batch) const {
     const torch::InferenceMode guard;
     std::vector<std::uint64_t> seeds(static_cast<std::size_t>(batch));
     std::iota(seeds.begin(), seeds.end(), 0);
-    const Tensor label = info.label_count > 0 ? (torch::arange(batch) % info.label_count).to(device) : Tensor();
     const Tensor x = seeded_noise(seeds, info.shape)(0).to(device);
-    return network->report(
-        network_input(info, x, info.sigma_max, 0, {.label = label, .guidance = info.guidance.value_or(1)}));
+    return network->report(network_input(info, x, info.sigma_max, 0, trial_condition(info, batch, device)));
   });
 }
 

@@ -16,9 +16,9 @@ Verdict compare_precisions(const ModelInfo& info, Network& exact, Network& reduc
   if (info.role == Role::diffusion) request.sampler = EulerSampler{8, {}};
   const Plan plan = make_plan(request, info);
   const auto count = static_cast<std::int64_t>(request.seeds.size());
-  const Tensor label = info.label_count > 0 ? torch::arange(count) % info.label_count : Tensor();
+  const Condition condition = trial_condition(info, count);
   const auto drawn = [&](Network& network) {
-    const Denoiser denoiser(network, info, {.label = label, .guidance = plan.guidance});
+    const Denoiser denoiser(network, info, condition);
     return plan.sample([&](const Tensor& x, double sigma, double target) { return denoiser(x, sigma, target); },
                        seeded_noise(request.seeds, info.shape));
   };

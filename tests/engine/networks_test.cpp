@@ -21,9 +21,8 @@ NetworkInput input_of(const ModelInfo& info, std::int64_t samples) {
   torch::manual_seed(5);
   std::vector<std::int64_t> shape = info.shape;
   shape.insert(shape.begin(), samples);
-  const Tensor label = info.label_count > 0 ? torch::arange(samples) % info.label_count : Tensor();
-  NetworkInput input = network_input(info, torch::randn(shape), info.sigma_max / 3, info.sigma_min * 2,
-                                     {.label = label, .guidance = info.guidance.value_or(1)});
+  NetworkInput input =
+      network_input(info, torch::randn(shape), info.sigma_max / 3, info.sigma_min * 2, trial_condition(info, samples));
   input.noise = input.noise + torch::arange(samples).div(3, "floor") * 0.01;  // several levels in one batch
   return input;
 }

@@ -13,6 +13,9 @@ struct Condition {
   double guidance = 1;
 };
 
+/// For trials: `count` labels in turn, 0, 1, ..., and the guidance that the model recommends.
+Condition trial_condition(const ModelInfo& info, std::int64_t count, torch::Device device = torch::kCPU);
+
 /// network + preconditioning: (x [N, ...], sigma) -> denoised sample. For a consistency model, the trajectory's start;
 /// for a diffusion model, the mean of the clean data; for a flow map, where the jump to `target` points.
 class Denoiser {
