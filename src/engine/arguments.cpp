@@ -15,12 +15,29 @@ std::optional<ValueId> sample_at(const Trace& trace, const Operation& operation,
   return value && trace.values[*value].source == Source::sample ? value : std::nullopt;
 }
 
+std::optional<ValueId> image_at(const Trace& trace, const Operation& operation, std::size_t i) {
+  const auto value = sample_at(trace, operation, i);
+  if (!value) return std::nullopt;
+  const auto& sizes = trace.values[*value].sizes;
+  return sizes.size() >= 3 && sizes[0] == 1 ? value : std::nullopt;
+}
+
 std::optional<torch::Tensor> weight_at(const Trace& trace, const Operation& operation, std::size_t i) {
   const auto value = tensor_at(operation, i);
   if (!value) return other_at(operation, i).isNone() ? std::optional(torch::Tensor()) : std::nullopt;
   const Value& given = trace.values[*value];
   if (given.source != Source::constant) return std::nullopt;
   return given.constant.to(torch::kFloat32).contiguous();
+}
+
+std::optional<double> number_at(const Trace& trace, const Operation& operation, std::size_t i) {
+  const auto value = tensor_at(operation, i);
+  if (!value) {
+    const IValue& number = other_at(operation, i);
+    return number.isScalar() ? std::optional(number.toScalar().toDouble()) : std::nullopt;
+  }
+  const torch::Tensor& constant = trace.values[*value].constant;
+  return constant.defined() && constant.numel() == 1 ? std::optional(constant.item<double>()) : std::nullopt;
 }
 
 const IValue& other_at(const Operation& operation, std::size_t i) {

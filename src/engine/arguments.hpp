@@ -14,8 +14,14 @@ std::optional<ValueId> tensor_at(const Operation& operation, std::size_t i);
 /// A tensor that depends on x, if it is one.
 std::optional<ValueId> sample_at(const Trace& trace, const Operation& operation, std::size_t i);
 
+/// The same, if it is one image, [1, channels, pixels...], and not several, folded into the first dimension.
+std::optional<ValueId> image_at(const Trace& trace, const Operation& operation, std::size_t i);
+
 /// A constant tensor as float32, or an undefined one where the argument is None. Nothing: it is neither.
 std::optional<torch::Tensor> weight_at(const Trace& trace, const Operation& operation, std::size_t i);
+
+/// A number, or a constant tensor that holds one. Nothing: it is neither.
+std::optional<double> number_at(const Trace& trace, const Operation& operation, std::size_t i);
 
 /// What is not a tensor; None where there is no such argument.
 const torch::IValue& other_at(const Operation& operation, std::size_t i);

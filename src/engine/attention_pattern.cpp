@@ -210,16 +210,8 @@ class Finder {
   std::optional<double> scale_of(const Operation& operation) const {
     if (operation.name != "aten::mul" && operation.name != "aten::div") return std::nullopt;
     if (operation.arguments.size() != 2 || !tensor_at(operation, 0)) return std::nullopt;
-    double factor = 0;
-    if (const auto* number = constant_at(operation, 1)) {
-      if (!number->isScalar()) return std::nullopt;
-      factor = number->toScalar().toDouble();
-    } else {
-      const torch::Tensor& constant = trace_.values[*tensor_at(operation, 1)].constant;
-      if (!constant.defined() || constant.numel() != 1) return std::nullopt;
-      factor = constant.item<double>();
-    }
-    return operation.name == "aten::div" ? 1 / factor : factor;
+    const auto factor = number_at(trace_, operation, 1);
+    return factor && operation.name == "aten::div" ? 1 / *factor : factor;
   }
 
   static bool permute(const Operation& operation, std::vector<int>& labels) {

@@ -67,10 +67,10 @@ void convolve_depthwise(Blueprint& blueprint, ValueId result, const View& output
 }  // namespace
 
 bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed, std::size_t groups_at) {
-  const auto x = sample_at(blueprint.trace(), operation, 0);
+  const auto x = image_at(blueprint.trace(), operation, 0);
   const auto weight = weight_at(blueprint.trace(), operation, 1), bias = weight_at(blueprint.trace(), operation, 2);
   const ValueId result = operation.results[0];
-  if (!x || !is_image(blueprint.sizes(*x)) || !weight || !weight->defined() || !bias) return false;
+  if (!x || !weight || !weight->defined() || !bias) return false;
   const std::size_t dimensions = blueprint.sizes(*x).size() - 2;
   const Window window{extents_of(weight->sizes().vec()), integers_at(operation, 3, dimensions),
                       integers_at(operation, 4, dimensions), integers_at(operation, 5, dimensions), transposed};
@@ -114,9 +114,9 @@ bool convolve(Blueprint& blueprint, const Operation& operation, bool transposed,
 }
 
 bool move_pixels(Blueprint& blueprint, const Operation& operation) {
-  const auto x = sample_at(blueprint.trace(), operation, 0);
+  const auto x = image_at(blueprint.trace(), operation, 0);
   const ValueId result = operation.results[0];
-  if (!x || tensors_of(operation).size() != 1 || !is_image(blueprint.sizes(*x))) return false;
+  if (!x || tensors_of(operation).size() != 1) return false;
   const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
   const std::int64_t count = product(from);
   constexpr std::int64_t exact = 1 << 23;  // float32 holds them, and twice as many
@@ -138,8 +138,8 @@ bool move_pixels(Blueprint& blueprint, const Operation& operation) {
 }
 
 bool pool(Blueprint& blueprint, const Operation& operation) {
-  const auto x = sample_at(blueprint.trace(), operation, 0);
-  if (!x || !is_image(blueprint.sizes(*x))) return false;
+  const auto x = image_at(blueprint.trace(), operation, 0);
+  if (!x) return false;
   const std::size_t dimensions = blueprint.sizes(*x).size() - 2;
   const Extents none(dimensions, 0), ones(dimensions, 1);
   const Extents kernel = integers_at(operation, 1, dimensions);
@@ -162,8 +162,8 @@ bool pool(Blueprint& blueprint, const Operation& operation) {
 }
 
 bool shuffle(Blueprint& blueprint, const Operation& operation) {
-  const auto x = sample_at(blueprint.trace(), operation, 0);
-  if (!x || !is_image(blueprint.sizes(*x)) || blueprint.sizes(*x).size() != 4) return false;
+  const auto x = image_at(blueprint.trace(), operation, 0);
+  if (!x || blueprint.sizes(*x).size() != 4) return false;
   const ValueId result = operation.results[0];
   const std::int64_t r = other_at(operation, 1).toInt();
   // The larger picture as [1, C, H, r, W, r], the smaller as [1, C, r, r, H, W].

@@ -30,8 +30,8 @@ bool normalize(Blueprint& blueprint, const Operation& operation, std::size_t cha
 
 bool normalize_groups(Blueprint& blueprint, const Operation& operation) {
   const Trace& trace = blueprint.trace();
-  const auto x = sample_at(trace, operation, 0);
-  if (!x || !is_image(blueprint.sizes(*x))) return false;
+  const auto x = image_at(trace, operation, 0);
+  if (!x) return false;
   Normalization normalization;
   normalization.groups = other_at(operation, 1).toInt();
   normalization.epsilon = other_at(operation, 4).toDouble();
@@ -41,9 +41,9 @@ bool normalize_groups(Blueprint& blueprint, const Operation& operation) {
 
 bool normalize_instances(Blueprint& blueprint, const Operation& operation) {
   const Trace& trace = blueprint.trace();
-  const auto x = sample_at(trace, operation, 0);
+  const auto x = image_at(trace, operation, 0);
   if (!other_at(operation, 5).toBool()) return normalize_batches(blueprint, operation);
-  if (!x || !is_image(blueprint.sizes(*x))) return false;
+  if (!x) return false;
   Normalization normalization;
   normalization.groups = blueprint.sizes(*x)[1];
   normalization.epsilon = other_at(operation, 7).toDouble();

@@ -10,8 +10,6 @@ std::int64_t product(const std::vector<std::int64_t>& sizes) {
 
 std::size_t usual_channel(std::size_t rank) { return rank >= 4 ? 1 : rank - 1; }
 
-bool is_image(const std::vector<std::int64_t>& sizes) { return sizes.size() >= 3 && sizes[0] == 1; }
-
 std::vector<std::int64_t> c_order(const std::vector<std::int64_t>& sizes) {
   std::vector<std::int64_t> strides(sizes.size());
   std::int64_t stride = 1;

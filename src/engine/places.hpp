@@ -11,10 +11,6 @@ std::int64_t product(const std::vector<std::int64_t>& sizes);
 /// The dimension of channels where nothing else says so.
 std::size_t usual_channel(std::size_t rank);
 
-/// Whether a value of these sizes is one image, [1, channels, pixels...], and not several, folded into the first
-/// dimension.
-bool is_image(const std::vector<std::int64_t>& sizes);
-
 /// The strides of a dense array whose last dimension is the closest.
 std::vector<std::int64_t> c_order(const std::vector<std::int64_t>& sizes);
 

@@ -35,16 +35,6 @@ void join_silu(const Producers& producers, Operation& operation) {
   }
 }
 
-std::optional<double> number_at(const Trace& trace, const Operation& operation, std::size_t i) {
-  const auto value = tensor_at(operation, i);
-  if (!value) {
-    const torch::IValue& number = other_at(operation, i);
-    return number.isScalar() ? std::optional(number.toScalar().toDouble()) : std::nullopt;
-  }
-  const Tensor& constant = trace.values[*value].constant;
-  return constant.defined() && constant.numel() == 1 ? std::optional(constant.item<double>()) : std::nullopt;
-}
-
 /// The dimension that the operation sums over, argument `at`, if it keeps it as one of size 1.
 std::optional<std::size_t> kept_dimension(const Trace& trace, const Operation& operation, std::size_t at) {
   const auto dimensions = integers_at(operation, at, 1);

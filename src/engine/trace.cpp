@@ -107,11 +107,6 @@ class Tracer {
     }
   }
 
-  bool is_constant(const c10::TensorImpl* address) const {
-    const auto known = ids_.find(address);
-    return known != ids_.end() && trace_.values[known->second].source == Source::constant;
-  }
-
   /// The tensor's value; one that is not known yet is a constant.
   ValueId find(const Tensor& tensor) { return add(tensor, Source::constant); }
 
@@ -269,10 +264,9 @@ class Tracer {
   /// An operation that writes to its first argument, as one that returns what would be written: the same thing where
   /// nobody else looks at that memory.
   void make_functional(const c10::FunctionSchema& schema, const Tensor& written, Source source, Operation& operation) {
-    auto* const address = written.unsafeGetTensorImpl();
     // What is no longer needed has been let go of, so that every other tensor over this memory counts. Constants are
     // computed as they are met, and can be written to until the trace holds them.
-    const bool is_looked_at = source == Source::constant || is_constant(address)
+    const bool is_looked_at = source_of(written) == Source::constant
                                   ? constants_.contains(written.storage().unsafeGetStorageImpl())
                                   : written.storage().use_count() > 1;
     if (is_looked_at) throw NotCompiled(operation.name + " writes in place to what others look at");
@@ -282,7 +276,7 @@ class Tracer {
       if (operation.name.back() != '_' || candidate->schema().overload_name() != schema.overload_name()) continue;
       operation.name = name;
       operation.run = callable(candidate->getOperation());
-      ids_.erase(address);  // from here on the tensor is another value
+      ids_.erase(written.unsafeGetTensorImpl());  // from here on the tensor is another value
       return;
     }
     throw NotCompiled(operation.name + " writes in place");
