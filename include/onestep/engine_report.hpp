@@ -19,7 +19,7 @@ struct EngineReport {
   bool compiled = false;
   std::string why_not;  ///< Where it is not compiled: what stands in the way.
   Precision precision = Precision::fp32;
-  std::string instruction_set;    ///< Of the kernels, such as AVX2.
+  std::string instruction_set;    ///< Of the kernels, such as AVX2; or the GPU, and whether its work is one graph.
   std::vector<EngineStep> steps;  ///< In their order; empty where it is not compiled.
   double seconds = 0;             ///< All of the call, conditions included where they are not known yet.
 };

@@ -6,7 +6,7 @@ namespace onestep {
 
 /// Of a network's products. Statistics, softmax, preconditioning and the sampler's state are float32 in any case.
 enum class Precision {
-  automatic,  ///< bf16 where this CPU is fast at it and the model's samples stay the same; fp32 otherwise.
+  automatic,  ///< bf16 where this CPU or GPU is fast at it and the model's samples stay the same; fp32 otherwise.
   fp32,
   bf16,
   fp16,  ///< On a GPU.

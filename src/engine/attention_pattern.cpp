@@ -180,6 +180,7 @@ class Finder {
                          : AttentionPattern::Part{product->a_value, product->a};
     pattern.k = a_is_key ? AttentionPattern::Part{product->a_value, product->a}
                          : AttentionPattern::Part{product->b_value, product->b};
+    for (AttentionPattern::Part* part : {&pattern.q, &pattern.k}) take_scale(part->value, pattern.scale);
     int tokens = 0, depths = 0;
     for (const int label : pattern.q.labels) {
       const bool in_key = contains(pattern.k.labels, label), in_result = contains(labels, label);
@@ -203,6 +204,18 @@ class Finder {
       if (!permute(user, labels)) return std::nullopt;
       inside_.push_back(at);
       value = user.results[0];
+    }
+  }
+
+  /// Goes back from a value to what it is a multiple of.
+  void take_scale(ValueId& value, double& scale) {
+    while (trace_.values[value].uses == 1 && maker_.contains(value)) {
+      const std::size_t at = maker_.at(value);
+      const auto factor = scale_of(trace_.operations[at]);
+      if (!factor || trace_.values[*tensor_at(trace_.operations[at], 0)].sizes != trace_.values[value].sizes) return;
+      inside_.push_back(at);
+      scale *= *factor;
+      value = *tensor_at(trace_.operations[at], 0);
     }
   }
 

@@ -57,7 +57,7 @@ class Tracer {
     for (const Tensor* given : {&one.x, &one.noise, &one.target, &one.label, &one.guidance}) {
       if (!given->defined()) continue;
       // A tensor of its own, which nothing else can be.
-      const Tensor input = given->clone();
+      const Tensor input = given->to(one.x.device(), /*non_blocking=*/false, /*copy=*/true);
       trace_.inputs.push_back(add(input, given == &one.x ? Source::sample : Source::condition));
       environment_[parameters[next++]] = input;
     }

@@ -7,9 +7,9 @@ namespace onestep {
 
 using torch::Tensor;
 
-Condition trial_condition(const ModelInfo& info, std::int64_t count, torch::Device device) {
+Condition trial_condition(const ModelInfo& info, std::int64_t count) {
   Condition condition;
-  if (info.label_count > 0) condition.label = (torch::arange(count) % info.label_count).to(device);
+  if (info.label_count > 0) condition.label = torch::arange(count) % info.label_count;
   condition.guidance = info.guidance.value_or(1);
   return condition;
 }
@@ -37,7 +37,7 @@ Tensor Denoiser::operator()(const Tensor& x, double sigma, double target) const 
 
 NetworkInput network_input(const ModelInfo& info, const Tensor& x, double sigma, double target,
                            const Condition& condition) {
-  const auto rows = [&](double value) { return torch::full({x.size(0)}, value, x.options()); };
+  const auto rows = [&](double value) { return torch::full({x.size(0)}, value, torch::kFloat32); };
   NetworkInput input;
   input.x = x;
   input.noise = rows(encode_noise(info, sigma));

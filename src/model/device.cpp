@@ -1,6 +1,6 @@
-#include <torch/cuda.h>
+#include <ATen/DeviceAccelerator.h>
 
-#include <charconv>
+#include <optional>
 
 #include "model_file.hpp"
 #include "onestep/error.hpp"
@@ -8,20 +8,26 @@
 namespace onestep {
 
 torch::Device find_device(const std::string& name) {
-  if (name == "cpu") return torch::kCPU;
-  const std::string index = name.starts_with("cuda:") ? name.substr(5) : name == "cuda" ? "0" : "";
-  int i = -1;
-  const auto [end, error] = std::from_chars(index.data(), index.data() + index.size(), i);
-  if (index.empty() || error != std::errc{} || end != index.data() + index.size() || i < 0) {
+  std::optional<torch::Device> device;
+  try {
+    device.emplace(name);
+  } catch (const c10::Error&) {
+  }
+  if (!device || !(device->is_cpu() || at::accelerator::isAccelerator(device->type()))) {
     throw Error(ErrorKind::usage, "device " + name + " is none; give cpu, cuda or cuda:0, cuda:1, ...");
   }
-  const int devices = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
-  if (i >= devices) {
-    throw Error(ErrorKind::usage, "device " + name + ": this machine has " +
-                                      (devices == 0 ? "no CUDA device that this libtorch can use; use cpu"
-                                                    : std::to_string(devices) + " CUDA devices, counted from cuda:0"));
+  if (device->is_cpu()) return torch::kCPU;
+  const int index = device->has_index() ? device->index() : 0;
+  const bool is_there = at::accelerator::getAccelerator() == device->type();
+  const int devices = is_there ? at::accelerator::deviceCount() : 0;
+  if (index >= devices) {
+    const std::string kind = c10::DeviceTypeName(device->type());
+    throw Error(ErrorKind::usage,
+                "device " + name + ": this machine has " +
+                    (devices == 0 ? "no " + kind + " device that this libtorch can use; use cpu"
+                                  : std::to_string(devices) + " " + kind + " devices, counted from 0"));
   }
-  return {torch::kCUDA, static_cast<c10::DeviceIndex>(i)};
+  return {device->type(), static_cast<c10::DeviceIndex>(index)};
 }
 
 }  // namespace onestep

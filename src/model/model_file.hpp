@@ -26,10 +26,10 @@ using ComparePrecisions = std::function<Verdict(Network& exact, Network& reduced
 
 struct NetworkOptions {
   torch::Device device = torch::kCPU;
-  bool compile = true;                    ///< On the CPU, where it can be.
-  Precision precision = Precision::fp32;  ///< automatic asks `compare`; a GPU's is fp32.
+  bool compile = true;                    ///< Where it can be.
+  Precision precision = Precision::fp32;  ///< automatic asks `compare`.
   ComparePrecisions compare = {};
-  std::optional<bool> consider_bf16 = {};  ///< By automatic. Absent: where the CPU is fast at it.
+  std::optional<bool> consider_bf16 = {};  ///< By automatic. Absent: where the device is fast at it.
 };
 
 struct LoadedNetwork {

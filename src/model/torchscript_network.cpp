@@ -1,4 +1,3 @@
-#include <ATen/autocast_mode.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/passes/canonicalize_graph_fuser_ops.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -7,11 +6,14 @@
 #include <chrono>
 #include <filesystem>
 
+#include "autocast.hpp"
 #include "engine.hpp"
+#include "gpu.hpp"
 #include "metadata.hpp"
 #include "model_file.hpp"
 #include "onestep/error.hpp"
 #include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/device.hpp"
 #include "preconditioning.hpp"
 #include "torch_error.hpp"
 
@@ -19,31 +21,6 @@ namespace onestep {
 namespace {
 
 using torch::Tensor;
-
-/// While it lives, libtorch computes the operators that stand it in `precision`.
-class Autocast {
- public:
-  Autocast(torch::DeviceType device, Precision precision)
-      : device_(device),
-        enabled_(at::autocast::is_autocast_enabled(device)),
-        type_(at::autocast::get_autocast_dtype(device)) {
-    at::autocast::set_autocast_enabled(device, precision != Precision::fp32);
-    if (precision != Precision::fp32) {
-      at::autocast::set_autocast_dtype(device, precision == Precision::bf16 ? torch::kBFloat16 : torch::kHalf);
-    }
-  }
-  ~Autocast() {
-    at::autocast::set_autocast_enabled(device_, enabled_);
-    at::autocast::set_autocast_dtype(device_, type_);
-  }
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
-
- private:
-  torch::DeviceType device_;
-  bool enabled_;
-  torch::ScalarType type_;
-};
 
 class TorchScriptNetwork : public Network {
  public:
@@ -53,11 +30,12 @@ class TorchScriptNetwork : public Network {
 
   Tensor forward(const NetworkInput& input) override {
     const torch::InferenceMode guard;
-    std::vector<torch::IValue> inputs{input.x, input.noise};
-    for (const Tensor* further : {&input.target, &input.label, &input.guidance}) {
-      if (further->defined()) inputs.emplace_back(*further);
+    const torch::Device device = input.x.device();
+    std::vector<torch::IValue> inputs{input.x};
+    for (const Tensor* further : {&input.noise, &input.target, &input.label, &input.guidance}) {
+      if (further->defined()) inputs.emplace_back(on_device(*further, device));
     }
-    const Autocast autocast(input.x.device().type(), precision_);
+    const engine::ComputesIn computes(device.type(), precision_);
     const Tensor output = module_.forward(std::move(inputs)).toTensor();
     return precision_ == Precision::fp32 ? output : output.to(torch::kFloat32);
   }
@@ -68,7 +46,8 @@ class TorchScriptNetwork : public Network {
     report.precision = precision_;
     for (int turn = 0; turn < 2; ++turn) {  // the first warms up
       const auto started = std::chrono::steady_clock::now();
-      forward(input);
+      // Until the result is here, where a GPU computes it.
+      forward(input).to(torch::kCPU);
       report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     }
     return report;
@@ -104,13 +83,22 @@ void check_arguments(const torch::jit::Module& module, const std::string& file, 
   }
 }
 
+/// A device that the code names is the one on which the network was made; it means the one on which it runs.
+void name_device(torch::jit::Block* code, torch::Device device) {
+  for (torch::jit::Node* node : code->nodes()) {
+    for (torch::jit::Block* inner : node->blocks()) name_device(inner, device);
+    if (node->kind() != torch::jit::prim::Constant || node->output()->type()->kind() != c10::TypeKind::DeviceObjType)
+      continue;
+    node->s_(torch::jit::attr::value, device.str());
+  }
+}
+
 /// The trial call: two different rows, so that one that leaks into the other shows.
 NetworkInput trial_input(const ModelInfo& info, torch::Device device) {
   std::vector<std::int64_t> shape = info.shape;
   shape.insert(shape.begin(), 2);
   const Tensor x = torch::linspace(-1, 1, c10::multiply_integers(shape), device).reshape(shape);
-  const Tensor label =
-      info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}).to(device) : Tensor();
+  const Tensor label = info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}) : Tensor();
   const double in = precondition(info, info.sigma_min).in;
   return network_input(info, in * x, info.sigma_min, 0, {.label = label, .guidance = info.guidance.value_or(1)});
 }
@@ -181,15 +169,14 @@ ModelInfo read_model_info(const std::string& file) {
 
 namespace {
 
-/// What the engine compiles, or why it can't.
+/// What the engine compiles for the CPU, or why it can't.
 struct Traced {
   std::optional<engine::Trace> trace = {};
   std::string why_not = {};
 };
 
 Traced try_trace(const torch::jit::Module& module, const NetworkInput& one, const NetworkOptions& options) {
-  if (options.device.is_cuda()) return {.why_not = "it runs on a GPU"};
-  if (!options.compile) return {.why_not = "it was asked to run as it is"};
+  if (!options.compile || !options.device.is_cpu()) return {};
   try {
     return {.trace = engine::trace(module, one)};
   } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
@@ -199,32 +186,43 @@ Traced try_trace(const torch::jit::Module& module, const NetworkInput& one, cons
 
 /// The network, compiled or as it is, in the precision that was asked for or that is the best. `expected`: what it made
 /// of the trial.
-LoadedNetwork choose_network(torch::jit::Module module, const Traced& traced, TorchScriptNetwork& exact,
+LoadedNetwork choose_network(const torch::jit::Module& module, const Traced& traced, TorchScriptNetwork& exact,
                              const NetworkInput& trial, const Tensor& expected, const NetworkOptions& options) {
   using kernels::bf16::Unit;
   const bool automatic = options.precision == Precision::automatic;
+  const bool on_cpu = options.device.is_cpu();
   const Precision asked = automatic ? Precision::fp32 : options.precision;
+  const Unit unit = kernels::bf16::units().back();
+  const auto compiled = [&](Precision precision) {
+    if (!on_cpu) {
+      return engine::compile_for_gpu(module, std::make_unique<TorchScriptNetwork>(module, "", precision), trial,
+                                     expected, precision);
+    }
+    return engine::compile(*traced.trace, trial, expected,
+                           precision == Precision::bf16 ? std::optional(unit) : std::nullopt);
+  };
   const auto in_use = [&](const std::string& why) { return PrecisionInUse{asked, automatic ? why : "as asked for"}; };
   const auto as_it_is = [&](const std::string& why_not) {
-    const std::string why = options.device.is_cuda() ? why_not : "libtorch runs the network as it is";
-    return LoadedNetwork{std::make_unique<TorchScriptNetwork>(std::move(module), why_not, asked), in_use(why)};
+    return LoadedNetwork{std::make_unique<TorchScriptNetwork>(module, why_not, asked),
+                         in_use("libtorch runs the network as it is")};
   };
-  if (!traced.trace) return as_it_is(traced.why_not);
-  try {
-    const Unit unit = kernels::bf16::units().back();
-    if (asked == Precision::bf16) return {engine::compile(*traced.trace, trial, expected, unit), in_use("")};
-    std::string why = "this CPU has neither AMX nor AVX512-BF16";
-    if (automatic && options.consider_bf16.value_or(unit != Unit::emulated)) {
-      try {
-        auto reduced = engine::compile(*traced.trace, trial, expected, unit);
-        const Verdict verdict = options.compare(exact, *reduced);
-        if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
-        why = "in bf16 " + verdict.found;
-      } catch (const std::exception& reason) {
-        why = "in bf16: " + in_one_line(reason);
-      }
+  if (!options.compile) return as_it_is("it was asked to run as it is");
+  if (on_cpu && !traced.trace) return as_it_is(traced.why_not);
+  std::string why =
+      on_cpu ? "this CPU has neither AMX nor AVX512-BF16" : "this GPU is not faster at bf16 than at float32";
+  const bool is_faster = on_cpu ? unit != Unit::emulated : engine::has_fast_bf16(options.device);
+  if (automatic && options.consider_bf16.value_or(is_faster)) {
+    try {
+      auto reduced = compiled(Precision::bf16);
+      const Verdict verdict = options.compare(exact, *reduced);
+      if (verdict.near) return {std::move(reduced), {Precision::bf16, verdict.found}};
+      why = "in bf16 " + verdict.found;
+    } catch (const std::exception& reason) {
+      why = "in bf16: " + in_one_line(reason);
     }
-    return {engine::compile(*traced.trace, trial, expected), in_use(why)};
+  }
+  try {
+    return {compiled(asked), in_use(why)};
   } catch (const std::exception& reason) {
     return as_it_is(in_one_line(reason));
   }
@@ -233,16 +231,19 @@ LoadedNetwork choose_network(torch::jit::Module module, const Traced& traced, To
 }  // namespace
 
 LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, const NetworkOptions& options) {
-  if (options.precision == Precision::fp16 && !options.device.is_cuda()) {
+  if (options.precision == Precision::fp16 && options.device.is_cpu()) {
     throw Error(ErrorKind::usage, "precision fp16 is for GPUs; on a CPU give auto, fp32 or bf16");
   }
   try {
     torch::jit::Module module = torch::jit::load(file, options.device);
     module.eval();
-    // The part of torch's optimizer that decides types: a number that was traced is a tensor of double precision until
-    // then.
     for (const torch::jit::Module& part : module.modules()) {
-      for (const torch::jit::Method& method : part.get_methods()) torch::jit::CanonicalizeOps(method.graph());
+      for (const torch::jit::Method& method : part.get_methods()) {
+        name_device(method.graph()->block(), options.device);
+        // The part of torch's optimizer that decides types: a number that was traced is a tensor of double precision
+        // until then.
+        torch::jit::CanonicalizeOps(method.graph());
+      }
     }
     check_arguments(module, file, info);
     const NetworkInput trial = trial_input(info, options.device);
@@ -254,7 +255,7 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
     const NetworkInput first = row_of(trial, 0);
     const Traced traced = try_trace(module, first, options);
     check_row(both, file, 0, traced.trace ? traced.trace->output : plain.forward(first));
-    LoadedNetwork chosen = choose_network(std::move(module), traced, plain, trial, both, options);
+    LoadedNetwork chosen = choose_network(module, traced, plain, trial, both, options);
     // In lower precision it would differ for that alone.
     Network& exact = chosen.precision.precision == Precision::fp32 ? *chosen.network : plain;
     check_row(both, file, 1, exact.forward(row_of(trial, 1)));

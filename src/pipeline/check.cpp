@@ -5,6 +5,7 @@
 
 #include "onestep/generator.hpp"
 #include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/device.hpp"
 #include "onestep/tensor/noise.hpp"
 #include "parts.hpp"
 #include "preconditioning.hpp"
@@ -30,9 +31,9 @@ std::vector<Check> Generator::check() const {
     const torch::InferenceMode guard;
     const std::vector<std::uint64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
     const auto n = static_cast<std::int64_t>(seeds.size());
-    const Condition condition = trial_condition(info, n, device);
+    const Condition condition = trial_condition(info, n);
     const Denoiser f(*network, info, condition);
-    const Tensor z = seeded_noise(seeds, info.shape)(0).to(device);
+    const Tensor z = on_device(seeded_noise(seeds, info.shape)(0), device);
     const auto all_finite = [](const Tensor& x) { return x.isfinite().all().item<bool>(); };
 
     std::vector<Check> checks;
@@ -82,8 +83,8 @@ EngineReport Generator::engine(std::int64_t batch) const {
     const torch::InferenceMode guard;
     std::vector<std::uint64_t> seeds(static_cast<std::size_t>(batch));
     std::iota(seeds.begin(), seeds.end(), 0);
-    const Tensor x = seeded_noise(seeds, info.shape)(0).to(device);
-    return network->report(network_input(info, x, info.sigma_max, 0, trial_condition(info, batch, device)));
+    const Tensor x = on_device(seeded_noise(seeds, info.shape)(0), device);
+    return network->report(network_input(info, x, info.sigma_max, 0, trial_condition(info, batch)));
   });
 }
 

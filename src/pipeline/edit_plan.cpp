@@ -2,6 +2,7 @@
 
 #include "onestep/error.hpp"
 #include "onestep/tensor/consistency.hpp"
+#include "onestep/tensor/device.hpp"
 #include "onestep/tensor/editing.hpp"
 #include "plan.hpp"
 
@@ -25,8 +26,7 @@ void require_size(const char* name, std::size_t found, const std::vector<std::in
 /// One sample's values as rows for all: [n, ...shape].
 Tensor rows(const std::vector<float>& values, std::vector<std::int64_t> shape, const Tensor& like) {
   shape.insert(shape.begin(), 1);
-  const Tensor one =
-      torch::from_blob(const_cast<float*>(values.data()), shape).to(like.device(), torch::kFloat32, false, true);
+  const Tensor one = on_device(torch::from_blob(const_cast<float*>(values.data()), shape), like.device());
   shape.front() = like.size(0);
   return one.expand(shape);
 }

@@ -1,6 +1,8 @@
 #include "onestep/generator.hpp"
 
 #include <ATen/Parallel.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +11,7 @@
 #include "model_file.hpp"
 #include "noise.hpp"
 #include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/device.hpp"
 #include "onestep/tensor/model.hpp"
 #include "onestep/tensor/noise.hpp"
 #include "parts.hpp"
@@ -25,6 +28,36 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 /// Leaves a sampler between two network calls.
 struct Stopped {};
+
+/// Samples that may still be on their way from a GPU.
+class Batch {
+ public:
+  Batch(std::vector<std::uint64_t> seeds, std::vector<std::int64_t> labels, const Tensor& x)
+      : seeds(std::move(seeds)), labels(std::move(labels)) {
+    const Tensor values = x.to(torch::kFloat32).contiguous();
+    if (values.is_cpu()) {
+      here_ = values;
+      return;
+    }
+    here_ = torch::empty(values.sizes(), torch::TensorOptions().pinned_memory(true));
+    here_.copy_(values, /*non_blocking=*/true);
+    arrived_.emplace(values.device().type());
+    arrived_->record(c10::impl::VirtualGuardImpl(values.device().type()).getStream(values.device()));
+  }
+
+  /// float32 [seeds, ...] on the CPU.
+  const Tensor& wait() {
+    if (arrived_) arrived_->synchronize();
+    return here_;
+  }
+
+  std::vector<std::uint64_t> seeds;
+  std::vector<std::int64_t> labels;
+
+ private:
+  Tensor here_;
+  std::optional<c10::Event> arrived_;
+};
 
 std::string list(const std::vector<std::uint64_t>& seeds) {
   std::string text;
@@ -53,7 +86,7 @@ Model load_model(const std::string& model, const LoadOptions& options) {
   const std::string file = find_model(model);
   ModelInfo info = read_model_info(file);
   const ComparePrecisions compare = [&](Network& exact, Network& reduced) {
-    return compare_precisions(info, exact, reduced);
+    return compare_precisions(info, device, exact, reduced);
   };
   auto [network, precision] = load_torchscript(file, info, {device, options.compile, options.precision, compare});
   return {file, std::move(info), device, std::move(network), std::move(precision)};
@@ -91,59 +124,77 @@ Report Generator::generate(const Request& request, const Sink& sink, const OnPro
   progress.samples = count;
   std::vector<std::uint64_t> broken;
 
-  for (std::int64_t first = 0; first < count && !report.stopped; first += request.batch) {
-    const std::int64_t n = std::min(request.batch, count - first);
-    const auto started = Clock::now();
+  const auto draw = [&](std::int64_t first, std::int64_t n) {
     const std::vector<std::uint64_t> seeds(request.seeds.begin() + first, request.seeds.begin() + first + n);
-
     std::vector<std::int64_t> labels;
     for (std::int64_t i = 0; i < n && info.label_count > 0; ++i) {
       labels.push_back(request.labels.empty() ? random_label(seeds[i], info.label_count)
                                               : request.labels[(first + i) % request.labels.size()]);
     }
-
-    Tensor x;
-    try {
-      x = translated(file, [&] {
-        const torch::InferenceMode guard;
-        const Tensor label = labels.empty() ? Tensor() : torch::tensor(labels).to(device);
-        const Denoiser denoiser(*network, info, {.label = label, .guidance = plan.guidance});
-        const FlowMapFunction denoise = [&](const Tensor& x, double sigma, double target) {
-          if (stop.stop_requested()) throw Stopped{};
-          Tensor denoised = denoiser(x, sigma, target);
-          ++progress.calls_done;
-          if (on_progress) on_progress(progress);
-          return denoised;
-        };
-        const NoiseSource seeded = seeded_noise(seeds, info.shape);
-        const NoiseSource z = [&](std::uint32_t draw) {
-          if (request.noise.empty()) return seeded(draw).to(device);
-          std::vector<std::int64_t> sizes = info.shape;
-          sizes.insert(sizes.begin(), n);
-          const float* values = request.noise.data() + (draw * count + first) * sample_size;
-          return torch::from_blob(const_cast<float*>(values), sizes).to(device);
-        };
-        return plan.sample(denoise, z).to(torch::kCPU, torch::kFloat32).contiguous();
-      });
-    } catch (const Stopped&) {
-      report.stopped = true;
-      break;
-    }
+    const Denoiser denoiser(*network, info,
+                            {.label = labels.empty() ? Tensor() : torch::tensor(labels), .guidance = plan.guidance});
+    const FlowMapFunction denoise = [&](const Tensor& x, double sigma, double target) {
+      if (stop.stop_requested()) throw Stopped{};
+      Tensor denoised = denoiser(x, sigma, target);
+      ++progress.calls_done;
+      if (on_progress) on_progress(progress);
+      return denoised;
+    };
+    const NoiseSource seeded = seeded_noise(seeds, info.shape);
+    const NoiseSource z = [&](std::uint32_t draw) {
+      if (request.noise.empty()) return on_device(seeded(draw), device);
+      std::vector<std::int64_t> sizes = info.shape;
+      sizes.insert(sizes.begin(), n);
+      const float* values = request.noise.data() + (draw * count + first) * sample_size;
+      return on_device(torch::from_blob(const_cast<float*>(values), sizes), device);
+    };
+    return Batch(seeds, labels, plan.sample(denoise, z));
+  };
+  const auto hand_over = [&](Batch& batch) {
+    const auto started = Clock::now();
+    const Tensor& x = translated(file, [&]() -> const Tensor& { return batch.wait(); });
     report.seconds += seconds_since(started);
-
-    for (std::int64_t i = 0; i < n; ++i) {
-      const float* values = x.const_data_ptr<float>() + i * sample_size;
-      Sample sample{seeds[i], labels.empty() ? std::nullopt : std::optional(labels[i]), {values, values + sample_size}};
+    for (std::size_t i = 0; i < batch.seeds.size(); ++i) {
+      const float* values = x.const_data_ptr<float>() + static_cast<std::int64_t>(i) * sample_size;
+      Sample sample{batch.seeds[i],
+                    batch.labels.empty() ? std::nullopt : std::optional(batch.labels[i]),
+                    {values, values + sample_size}};
       if (std::all_of(sample.values.begin(), sample.values.end(), [](float v) { return std::isfinite(v); })) {
         ++report.count;
         sink(std::move(sample));
       } else {
-        broken.push_back(seeds[i]);
+        broken.push_back(batch.seeds[i]);
       }
     }
-    progress.samples_done += n;
+    progress.samples_done += static_cast<std::int64_t>(batch.seeds.size());
     if (on_progress) on_progress(progress);
+  };
+
+  // A GPU computes the next batch while this one is handed over.
+  std::optional<Batch> on_its_way;
+  const auto hand_over_last = [&] {
+    if (auto batch = std::exchange(on_its_way, std::nullopt)) hand_over(*batch);
+  };
+  for (std::int64_t first = 0; first < count && !report.stopped; first += request.batch) {
+    const auto started = Clock::now();
+    std::optional<Batch> batch;
+    try {
+      batch = translated(file, [&] {
+        const torch::InferenceMode guard;
+        return draw(first, std::min(request.batch, count - first));
+      });
+    } catch (const Stopped&) {
+      report.stopped = true;
+    } catch (...) {
+      hand_over_last();  // what is finished is not lost
+      throw;
+    }
+    if (batch) report.seconds += seconds_since(started);
+    hand_over_last();
+    on_its_way = std::move(batch);
+    if (device.is_cpu()) hand_over_last();
   }
+  hand_over_last();
   if (!broken.empty()) {
     throw NumericalError(file + ": NaN or infinity in " + std::to_string(broken.size()) + " of " +
                              std::to_string(count) + " samples, seeds " + list(broken) +

@@ -3,12 +3,13 @@
 #include <sstream>
 
 #include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/device.hpp"
 #include "onestep/tensor/noise.hpp"
 #include "plan.hpp"
 
 namespace onestep {
 
-Verdict compare_precisions(const ModelInfo& info, Network& exact, Network& reduced) {
+Verdict compare_precisions(const ModelInfo& info, torch::Device device, Network& exact, Network& reduced) {
   const torch::InferenceMode guard;
   Request request;
   request.seeds = {0, 1};
@@ -17,10 +18,11 @@ Verdict compare_precisions(const ModelInfo& info, Network& exact, Network& reduc
   const Plan plan = make_plan(request, info);
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   const Condition condition = trial_condition(info, count);
+  const NoiseSource seeded = seeded_noise(request.seeds, info.shape);
   const auto drawn = [&](Network& network) {
     const Denoiser denoiser(network, info, condition);
     return plan.sample([&](const Tensor& x, double sigma, double target) { return denoiser(x, sigma, target); },
-                       seeded_noise(request.seeds, info.shape));
+                       [&](std::uint32_t draw) { return on_device(seeded(draw), device); });
   };
   constexpr double levels = 255;
   const double difference = (drawn(exact) - drawn(reduced)).abs().mean().item<double>();

@@ -61,7 +61,16 @@ class Throws(nn.Module):
         return x.reshape(7, 7, 7)
 
 
-for module in (Good, ThreeArguments, WrongShape, WrongType, NotANumber, MixesRows, TakesTheFirstRow, Throws):
+class NamesItsDevice(nn.Module):
+    """As tracing on a GPU leaves it."""
+
+    def forward(self, x, noise):
+        y = x + torch.arange(4, device="cuda:0", dtype=torch.float32)
+        return y.to("cuda:0") + noise[:, None, None, None]
+
+
+for module in (Good, ThreeArguments, WrongShape, WrongType, NotANumber, MixesRows, TakesTheFirstRow, Throws,
+               NamesItsDevice):
     scripted = torch.jit.script(module())
     torch.jit.save(scripted, str(folder / f"{module.__name__}.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
 

@@ -58,6 +58,15 @@ TEST(Network, TakesTracedNumbersAsTorchDoes) {
   }
 }
 
+TEST(Network, RunsWhereItIsLoadedWhateverDeviceItNames) {
+  const ModelInfo info = read_model_info(path("NamesItsDevice.pt"));
+  const NetworkInput input{.x = torch::ones({2, 1, 4, 4}), .noise = torch::zeros({2})};
+  for (const bool compile : {true, false}) {
+    const auto network = load_torchscript(path("NamesItsDevice.pt"), info, {.compile = compile}).network;
+    EXPECT_TRUE(torch::equal(network->forward(input), (torch::arange(4) + 1.0f).expand({2, 1, 4, 4}))) << compile;
+  }
+}
+
 struct Refused {
   std::string file, says;
 };

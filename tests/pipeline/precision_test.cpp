@@ -31,7 +31,7 @@ TEST(Precision, IsNearIfSamplesDifferByLessThanALevel) {
   // One step from sigma_max: the sample is c_out = sigma_data times the network's output, nearly. A level is 2/255.
   for (const double levels : {0.0, 0.25, 0.9, 1.1, 3.0}) {
     Off other(*exact, levels * 2 / 255 / info.sigma_data);
-    const Verdict verdict = compare_precisions(info, *exact, other);
+    const Verdict verdict = compare_precisions(info, torch::kCPU, *exact, other);
     EXPECT_EQ(verdict.near, levels <= 1) << verdict.found;
     std::ostringstream number;
     number.precision(2);
@@ -41,7 +41,7 @@ TEST(Precision, IsNearIfSamplesDifferByLessThanALevel) {
         << verdict.found;
   }
   Off broken(*exact, std::nan(""));
-  EXPECT_FALSE(compare_precisions(info, *exact, broken).near);
+  EXPECT_FALSE(compare_precisions(info, torch::kCPU, *exact, broken).near);
 }
 
 TEST(Precision, OfTheShippedModelsMayBeBf16) {
@@ -49,10 +49,11 @@ TEST(Precision, OfTheShippedModelsMayBeBf16) {
     const auto exact = load(model).network;
     const LoadedNetwork reduced = load(model, {.precision = Precision::bf16});
     EXPECT_EQ(reduced.precision.precision, Precision::bf16);
-    const Verdict verdict = compare_precisions(read_model_info(path(model)), *exact, *reduced.network);
+    const Verdict verdict = compare_precisions(read_model_info(path(model)), torch::kCPU, *exact, *reduced.network);
     EXPECT_TRUE(verdict.near) << verdict.found;
     Off same(*exact, 0);
-    EXPECT_NE(verdict.found, compare_precisions(read_model_info(path(model)), *exact, same).found) << "was not bf16";
+    EXPECT_NE(verdict.found, compare_precisions(read_model_info(path(model)), torch::kCPU, *exact, same).found)
+        << "was not bf16";
   }
 }
 

@@ -7,14 +7,14 @@ namespace onestep {
 
 /// What a sample is asked to show.
 struct Condition {
-  torch::Tensor label = {};  ///< int64 [N], or undefined for an unconditional model.
+  torch::Tensor label = {};  ///< int64 [N], on the CPU, or undefined for an unconditional model.
   /// The guidance scale. A model with a guidance input is given it; any other is called with and without its label, in
   /// one batch, unless it is 1: F = F(null) + guidance * (F(label) - F(null)) (Ho & Salimans 2022).
   double guidance = 1;
 };
 
 /// For trials: `count` labels in turn, 0, 1, ..., and the guidance that the model recommends.
-Condition trial_condition(const ModelInfo& info, std::int64_t count, torch::Device device = torch::kCPU);
+Condition trial_condition(const ModelInfo& info, std::int64_t count);
 
 /// network + preconditioning: (x [N, ...], sigma) -> denoised sample. For a consistency model, the trajectory's start;
 /// for a diffusion model, the mean of the clean data; for a flow map, where the jump to `target` points.

@@ -6,9 +6,10 @@
 
 namespace onestep {
 
-/// What a network is called with, N rows each. Those that the model does not take are undefined.
+/// What a network is called with, N rows each. Those that the model does not take are undefined. All but x is on the
+/// CPU: a network can look whether it knows them without waiting for its device.
 struct NetworkInput {
-  torch::Tensor x = {};         ///< float32 [N, ...].
+  torch::Tensor x = {};         ///< float32 [N, ...], on the network's device.
   torch::Tensor noise = {};     ///< float32 [N], the encoded noise level.
   torch::Tensor target = {};    ///< float32 [N], the encoded level to jump to: of a flow map.
   torch::Tensor label = {};     ///< int64 [N], or float32 [N, label_count].

@@ -1,0 +1,350 @@
+#include "gpu.hpp"
+
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/Event.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <chrono>
+#include <list>
+#include <map>
+#include <mutex>
+
+#include "autocast.hpp"
+#include "gpu_graph.hpp"
+#include "gpu_rewrites.hpp"
+#include "onestep/tensor/device.hpp"
+#include "trace.hpp"
+
+namespace onestep::engine {
+namespace {
+
+using c10::impl::VirtualGuardImpl;
+using torch::Tensor;
+using Clock = std::chrono::steady_clock;
+
+/// Bytes of conditions kept at most for inputs of one shape.
+constexpr std::size_t most_kept = 256 << 20;
+/// Shapes whose graphs are kept: a batch, the rest of the samples, and both again for guidance.
+constexpr std::size_t most_shapes = 4;
+
+/// Operations in their order. A value is let go of after its last use.
+class Code {
+ public:
+  using Slots = std::vector<Tensor>;  ///< By value.
+
+  /// Those operations of one source that `wanted` needs; of what they take from elsewhere, `taken` tells.
+  Code(const Trace& trace, Source source, const std::vector<ValueId>& wanted) {
+    std::vector<bool> needed(trace.values.size());
+    for (const ValueId value : wanted) needed[value] = true;
+    for (auto operation = trace.operations.rbegin(); operation != trace.operations.rend(); ++operation) {
+      const bool computes = std::any_of(operation->results.begin(), operation->results.end(),
+                                        [&](ValueId result) { return needed[result]; });
+      if (!computes || trace.values[operation->results[0]].source != source) continue;
+      std::vector<ValueId> done;
+      for (const ValueId result : operation->results) {
+        if (!needed[result]) done.push_back(result);
+      }
+      for (const ValueId value : tensors_of(*operation)) {
+        if (!needed[value] && trace.values[value].source == source) done.push_back(value);
+        if (!needed[value] && trace.values[value].source != source) taken.push_back(value);
+        needed[value] = true;
+      }
+      operations.push_back(*operation);
+      done_.push_back(std::move(done));
+    }
+    std::reverse(operations.begin(), operations.end());
+    std::reverse(done_.begin(), done_.end());
+  }
+
+  void run(Slots& slots, const std::function<void(std::size_t)>& after_each = {}) const {
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      const std::vector<Tensor> results = call(operations[i], [&](ValueId value) { return slots[value]; });
+      for (std::size_t k = 0; k < results.size(); ++k) slots[operations[i].results[k]] = results[k];
+      for (const ValueId value : done_[i]) slots[value].reset();
+      if (after_each) after_each(i);
+    }
+  }
+
+  std::vector<Operation> operations;
+  std::vector<ValueId> taken;  ///< From other sources.
+
+ private:
+  std::vector<std::vector<ValueId>> done_;  // after each
+};
+
+/// A network for inputs of one shape.
+class Program {
+ public:
+  Program(const Trace& trace, torch::Device device, Precision precision)
+      : device_(device),
+        precision_(precision),
+        inputs_(trace.inputs),
+        result_(trace.result),
+        samples_(trace, Source::sample, {result_}),
+        constants_(trace.values.size()) {
+    std::vector<ValueId> constants;
+    for (const ValueId value : samples_.taken) {
+      (trace.values[value].source == Source::constant ? constants : wanted_).push_back(value);
+    }
+    conditions_.emplace(trace, Source::condition, wanted_);
+    constants.insert(constants.end(), conditions_->taken.begin(), conditions_->taken.end());
+    for (const ValueId value : constants) constants_[value] = trace.values[value].constant;
+  }
+
+  Tensor forward(const NetworkInput& input) {
+    const auto& [key, known] = conditions(input);
+    // The first call, which may be the only one, also is what a graph needs before it: kernels are loaded and chosen.
+    const bool is_first = !std::exchange(was_called_, true);
+    if (!is_first && !graph_ && can_capture_) capture(input.x, key, known);
+    if (!graph_) return compute(input.x, known).clone();
+    x_.copy_(input.x, /*non_blocking=*/true);
+    if (shown_ != key) {
+      at::_foreach_copy_(conditions_in_, known, /*non_blocking=*/true);
+      shown_ = key;
+    }
+    graph_->replay();
+    return output_.clone();
+  }
+
+  std::vector<EngineStep> measure(const NetworkInput& input) {
+    const std::vector<Tensor>& known = conditions(input).second;
+    std::vector<EngineStep> steps(samples_.operations.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      const std::string& name = samples_.operations[i].name;
+      steps[i].what = name.starts_with("aten::") ? name.substr(6) : name;
+    }
+    at::accelerator::synchronizeDevice(device_.index());
+    auto started = Clock::now();
+    compute(input.x, known, [&](std::size_t i) {
+      at::accelerator::synchronizeDevice(device_.index());
+      const auto now = Clock::now();
+      steps[i].seconds = std::chrono::duration<double>(now - started).count();
+      started = now;
+    });
+    return steps;
+  }
+
+  bool has_graph() const { return graph_ != nullptr; }
+
+ private:
+  using Known = std::map<std::string, std::vector<Tensor>>;
+
+  /// What the operations on samples take of the conditions.
+  const Known::value_type& conditions(const NetworkInput& input) {
+    std::vector<Tensor> given;
+    for (const Tensor* part : {&input.noise, &input.target, &input.label, &input.guidance}) {
+      if (part->defined()) given.push_back(part->contiguous());
+    }
+    std::string key;
+    for (const Tensor& part : given) key.append(static_cast<const char*>(part.const_data_ptr()), part.nbytes());
+    if (const auto found = known_.find(key); found != known_.end()) return *found;
+
+    Code::Slots slots = constants_;
+    for (std::size_t i = 0; i < given.size(); ++i) slots[inputs_[i + 1]] = on_device(given[i], device_);
+    const ComputesIn exactly(device_.type(), Precision::fp32);
+    conditions_->run(slots);
+    std::vector<Tensor> values;
+    std::size_t bytes = 0;
+    for (const ValueId value : wanted_) {
+      values.push_back(slots[value].contiguous());
+      bytes += values.back().nbytes();
+    }
+    if ((known_.size() + 1) * bytes > most_kept) known_.clear();
+    return *known_.emplace(std::move(key), std::move(values)).first;
+  }
+
+  Tensor compute(const Tensor& x, const std::vector<Tensor>& known,
+                 const std::function<void(std::size_t)>& after_each = {}) const {
+    const ComputesIn reduced(device_.type(), precision_);
+    Code::Slots slots = constants_;
+    slots[inputs_[0]] = x;
+    for (std::size_t i = 0; i < wanted_.size(); ++i) slots[wanted_[i]] = known[i];
+    samples_.run(slots, after_each);
+    return slots[result_].to(torch::kFloat32, false, false, at::MemoryFormat::Contiguous);
+  }
+
+  /// Captures all operations on samples, on a stream beside the caller's.
+  void capture(const Tensor& x, const std::string& key, const std::vector<Tensor>& known) {
+    can_capture_ = false;  // should it fail
+    auto graph = new_gpu_graph(device_.type());
+    if (!graph) return;
+    x_ = x.contiguous().clone();
+    conditions_in_.clear();
+    for (const Tensor& value : known) conditions_in_.push_back(value.clone());
+    const VirtualGuardImpl backend(device_.type());
+    const c10::Stream caller = backend.getStream(device_), beside = backend.getStreamFromGlobalPool(device_);
+    const auto follow = [&](const c10::Stream& first, const c10::Stream& then) {
+      c10::Event done(device_.type());
+      done.record(first);
+      done.block(then);
+    };
+    follow(caller, beside);
+    {
+      const c10::StreamGuard guard(beside);
+      compute(x_, conditions_in_);  // what libraries allocate for a stream is there then
+      try {
+        // Another thread may go on using the device meanwhile.
+        graph->capture_begin({0, 0}, at::GraphCaptureMode::ThreadLocal);
+        output_ = compute(x_, conditions_in_);
+        graph->capture_end();
+        graph_ = std::move(graph);
+      } catch (const std::exception&) {  // something in it waits for the device
+        try {
+          graph->capture_end();
+        } catch (const std::exception&) {  // as it says then, too
+        }
+      }
+    }
+    follow(beside, caller);
+    shown_ = key;
+  }
+
+  torch::Device device_;
+  Precision precision_;
+  std::vector<ValueId> inputs_;
+  ValueId result_;
+  Code samples_;
+  std::optional<Code> conditions_;
+  std::vector<ValueId> wanted_;  // of the conditions, by the operations on samples
+  Code::Slots constants_;
+  Known known_;
+
+  bool was_called_ = false, can_capture_ = true;
+  std::unique_ptr<at::GraphImplInterface> graph_;
+  Tensor x_, output_;                  // where the graph reads and writes
+  std::vector<Tensor> conditions_in_;  // and its conditions
+  std::string shown_;                  // whose conditions they are
+};
+
+class GpuNetwork : public Network {
+ public:
+  GpuNetwork(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is, Precision precision)
+      : module_(module), as_it_is_(std::move(as_it_is)), precision_(precision) {}
+
+  Tensor forward(const NetworkInput& input) override {
+    if (input.x.size(0) == 0) return torch::empty_like(input.x);
+    const torch::InferenceMode guard;
+    const c10::DeviceGuard device(input.x.device());
+    const std::lock_guard lock(mutex_);
+    Program* program = program_for(input);
+    return program ? program->forward(input) : as_it_is_->forward(input);
+  }
+
+  /// Throws NotCompiled; after it, `forward` takes the same way.
+  void require(const NetworkInput& input) {
+    const c10::DeviceGuard device(input.x.device());
+    const std::lock_guard lock(mutex_);
+    if (!program_for(input)) throw NotCompiled(shapes_.front().why_not);
+  }
+
+  EngineReport report(const NetworkInput& input) override {
+    const torch::InferenceMode guard;
+    const c10::DeviceGuard device(input.x.device());
+    const std::lock_guard lock(mutex_);
+    Program* program = program_for(input);
+    if (!program) {
+      EngineReport report = as_it_is_->report(input);
+      report.why_not = shapes_.front().why_not;
+      return report;
+    }
+    EngineReport report;
+    report.compiled = true;
+    report.precision = precision_;
+    for (int turn = 0; turn < 3; ++turn) {  // the second captures
+      const auto started = Clock::now();
+      program->forward(input);
+      at::accelerator::synchronizeDevice(input.x.device().index());
+      report.seconds = std::chrono::duration<double>(Clock::now() - started).count();
+    }
+    report.instruction_set = input.x.device().str() + (program->has_graph() ? ", one graph" : ", no graph");
+    report.steps = program->measure(input);
+    return report;
+  }
+
+ private:
+  struct Shape {
+    std::vector<std::int64_t> key;
+    std::unique_ptr<Program> program;  // or none, and
+    std::string why_not;
+  };
+
+  /// The one for inputs of this shape, in front of the others; null where there can't be one.
+  Program* program_for(const NetworkInput& input) {
+    // Work on two streams must not share a graph's memory.
+    std::vector<std::int64_t> key = input.x.sizes().vec();
+    key.push_back(VirtualGuardImpl(input.x.device().type()).getStream(input.x.device()).id());
+    const auto found =
+        std::find_if(shapes_.begin(), shapes_.end(), [&](const Shape& shape) { return shape.key == key; });
+    if (found != shapes_.end()) {
+      shapes_.splice(shapes_.begin(), shapes_, found);
+      return shapes_.front().program.get();
+    }
+    Shape shape{key, nullptr, {}};
+    try {
+      const ComputesIn exactly(input.x.device().type(), Precision::fp32);
+      Trace traced = trace(module_, input);
+      join_attention(traced);
+      join_scale_and_shift(traced);
+      allow_any_layout(traced);
+      if (precision_ != Precision::fp32) convert_products(traced, ComputesIn::scalar_type(precision_), converted_);
+      shape.program = std::make_unique<Program>(traced, input.x.device(), precision_);
+    } catch (const c10::OutOfMemoryError&) {
+      throw;
+    } catch (const c10::Error& reason) {
+      shape.why_not = reason.what_without_backtrace();
+    } catch (const std::exception& reason) {
+      shape.why_not = reason.what();
+    }
+    if (shapes_.size() == most_shapes) shapes_.pop_back();
+    shapes_.push_front(std::move(shape));
+    return shapes_.front().program.get();
+  }
+
+  torch::jit::Module module_;
+  std::unique_ptr<Network> as_it_is_;
+  Precision precision_;
+  std::mutex mutex_;
+  std::list<Shape> shapes_;  // the last used first
+  Converted converted_;
+};
+
+NetworkInput turned(const NetworkInput& input) {
+  NetworkInput result = input;
+  for (Tensor* part : {&result.x, &result.noise, &result.target, &result.label, &result.guidance}) {
+    if (part->defined()) *part = part->flip(0);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::unique_ptr<Network> compile_for_gpu(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
+                                         const NetworkInput& trial, const Tensor& expected, Precision precision) {
+  const torch::InferenceMode guard;
+  auto network = std::make_unique<GpuNetwork>(module, std::move(as_it_is), precision);
+  network->require(trial);
+  const double size = expected.abs().max().item<double>();
+  // As for the CPU.
+  const double allowed = (precision == Precision::fp32 ? 1e-3 : 0.1) * std::max(1.0, size);
+  const auto compare = [&](const NetworkInput& input, const Tensor& wanted) {
+    const double difference = (network->forward(input) - wanted).abs().max().item<double>();
+    if (!(difference <= allowed)) {
+      throw NotCompiled("compiled, it differs by " + std::to_string(difference) + " from what it is");
+    }
+  };
+  // An operation after the other, then as a graph, then as a graph of other numbers.
+  compare(trial, expected);
+  compare(trial, expected);
+  compare(turned(trial), expected.flip(0));
+  return network;
+}
+
+bool has_fast_bf16(const torch::Device& device) {
+  const c10::DeviceGuard guard(device);
+  return device.is_cuda() && at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8();
+}
+
+}  // namespace onestep::engine

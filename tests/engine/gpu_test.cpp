@@ -1,0 +1,260 @@
+// Networks compiled for a GPU, a simulated one, against the same files run by TorchScript on the CPU.
+#include "gpu.hpp"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <gtest/gtest.h>
+#include <torch/script.h>
+
+#include <filesystem>
+#include <set>
+
+#include "autocast.hpp"
+#include "model_file.hpp"
+#include "onestep/tensor/denoiser.hpp"
+#include "onestep/tensor/device.hpp"
+#include "simulated_gpu.hpp"
+#include "trace.hpp"
+
+namespace onestep::engine {
+namespace {
+
+using torch::Tensor;
+
+std::string path(const std::string& name) { return std::string(ONESTEP_ENGINE_NETWORKS) + "/" + name + ".pt"; }
+
+double largest(const Tensor& x) { return x.abs().max().item<double>(); }
+
+NetworkInput input_of(const ModelInfo& info, std::int64_t samples, double sigma_share = 0.3) {
+  const at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(samples));
+  std::vector<std::int64_t> shape = info.shape;
+  shape.insert(shape.begin(), samples);
+  NetworkInput input = network_input(info, torch::randn(shape, random), info.sigma_max * sigma_share,
+                                     info.sigma_min * 2, trial_condition(info, samples));
+  input.noise = input.noise + torch::arange(samples) * 0.01;
+  return input;
+}
+
+NetworkInput moved(NetworkInput input) {
+  input.x = on_device(input.x, simulated_gpu::device);
+  return input;
+}
+
+/// A network where TorchScript runs it.
+struct Plain : Network {
+  explicit Plain(const std::string& file, torch::Device device) : module(torch::jit::load(file, device)) {
+    module.eval();
+  }
+  Tensor forward(const NetworkInput& input) override {
+    std::vector<torch::IValue> inputs{input.x};
+    for (const Tensor* further : {&input.noise, &input.target, &input.label, &input.guidance}) {
+      if (further->defined()) inputs.emplace_back(on_device(*further, input.x.device()));
+    }
+    return module.forward(std::move(inputs)).toTensor();
+  }
+  torch::jit::Module module;
+};
+
+struct File {
+  explicit File(const std::string& name)
+      : file(path(name)), info(read_model_info(file)), on_cpu(file, torch::kCPU), on_gpu(file, simulated_gpu::device) {}
+
+  std::unique_ptr<Network> compiled(Precision precision = Precision::fp32) {
+    const torch::InferenceMode guard;
+    const NetworkInput trial = moved(input_of(info, 2));
+    return compile_for_gpu(on_gpu.module, std::make_unique<Plain>(file, simulated_gpu::device), trial,
+                           on_gpu.forward(trial), precision);
+  }
+
+  std::string file;
+  ModelInfo info;
+  Plain on_cpu, on_gpu;
+};
+
+std::int64_t steps_called(const EngineReport& report, const std::string& what) {
+  return std::count_if(report.steps.begin(), report.steps.end(),
+                       [&](const EngineStep& step) { return step.what == what; });
+}
+
+class Gpu : public testing::TestWithParam<std::string> {};
+
+std::vector<std::string> networks() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(ONESTEP_ENGINE_NETWORKS)) {
+    const std::string name = entry.path().stem();
+    // Of these there is no trace, and of a recurrence no CPU's operator for others' hardware.
+    const std::set<std::string> left{"odd_aliases", "odd_chosen", "scripted_shapes", "scripted_values", "audio"};
+    if (entry.path().extension() == ".pt" && !left.contains(name)) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, Gpu, testing::ValuesIn(networks()), [](const auto& info) { return info.param; });
+
+TEST_P(Gpu, RunsNetworksAsTheyAre) {
+  const torch::InferenceMode guard;
+  File file(GetParam());
+  const auto network = file.compiled();
+  // Each shape one operator after the other, captured, replayed on other numbers, at another level.
+  for (const double sigma_share : {0.3, 0.3, 0.01, 0.3}) {
+    for (const std::int64_t samples : {1, 3}) {
+      NetworkInput input = input_of(file.info, samples, sigma_share);
+      if (samples > 1) input.x = input.x.flip(0);
+      // The CPU's own operators, in another order of sums at most.
+      EXPECT_LE(largest(network->forward(moved(input)).cpu() - file.on_cpu.forward(input)), 1e-4) << samples;
+    }
+  }
+  EXPECT_TRUE(network->report(moved(input_of(file.info, 3))).compiled);
+
+  if (GetParam() == "openai_video") return;  // the CPU's pooling of volumes has no bf16
+  const auto reduced = file.compiled(Precision::bf16);
+  for (int turn = 0; turn < 3; ++turn) {
+    const NetworkInput input = input_of(file.info, 3);
+    const Tensor output = reduced->forward(moved(input)).cpu(), plain = file.on_cpu.forward(input);
+    ASSERT_EQ(output.scalar_type(), torch::kFloat32);
+    // 8 bits through some 50 layers; as the CPU's.
+    EXPECT_LE(largest(output - plain), 0.1 * std::max(1.0, largest(plain)));
+  }
+}
+
+TEST(GpuNetwork, ReplaysAGraphWithoutWaitingForIt) {
+  const torch::InferenceMode guard;
+  File file("openai_scale_shift");
+  const auto network = file.compiled();
+  const NetworkInput input = moved(input_of(file.info, 3)), other = moved(input_of(file.info, 3, 0.01));
+  const auto counted = [&](const NetworkInput& input) {
+    simulated_gpu::reset();
+    network->forward(input);
+    return simulated_gpu::counts();
+  };
+  EXPECT_EQ(counted(input).captures, 0) << "the first call may be the only one";
+  EXPECT_EQ(counted(input).captures, 1);
+  const auto new_level = counted(other), same_level = counted(other), known_level = counted(input);
+  for (const auto& counts : {new_level, same_level, known_level}) {
+    EXPECT_EQ(counts.captures, 0);
+    EXPECT_EQ(counts.replays, 1);
+    EXPECT_EQ(counts.waits, 0);
+  }
+  EXPECT_EQ(same_level.operators, 2) << "x in, the result out";
+  EXPECT_GT(known_level.operators, 2) << "its conditions in";
+  EXPECT_LT(known_level.operators, new_level.operators) << "which are computed once";
+}
+
+TEST(GpuNetwork, JoinsWhatNetworksSpell) {
+  const torch::InferenceMode guard;
+  File file("openai_scale_shift");
+  const EngineReport report = file.compiled()->report(moved(input_of(file.info, 3)));
+  EXPECT_GE(steps_called(report, "scaled_dot_product_attention"), 1);
+  EXPECT_EQ(steps_called(report, "softmax"), 0);
+  EXPECT_EQ(steps_called(report, "mul"), 0) << "scales of normalizations and of attention";
+  EXPECT_EQ(steps_called(report, "linear"), 0) << "embeddings are conditions";
+}
+
+TEST(GpuNetwork, GoesOnWithoutAGraphWhereNoneCanBeCaptured) {
+  const torch::InferenceMode guard;
+  File file("edm_ddpmpp");
+  simulated_gpu::refuse_captures(true);
+  const auto network = file.compiled();
+  const NetworkInput input = input_of(file.info, 3);
+  for (int turn = 0; turn < 3; ++turn) {
+    EXPECT_LE(largest(network->forward(moved(input)).cpu() - file.on_cpu.forward(input)), 1e-4);
+  }
+  const EngineReport report = network->report(moved(input));
+  simulated_gpu::refuse_captures(false);
+  EXPECT_NE(report.instruction_set.find("no graph"), std::string::npos) << report.instruction_set;
+}
+
+TEST(GpuNetwork, KeepsFewShapesAndKnowsThemAgain) {
+  const torch::InferenceMode guard;
+  File file("edm_ddpmpp");
+  const auto network = file.compiled();
+  for (int turn = 0; turn < 2; ++turn) {
+    for (const std::int64_t samples : {1, 2, 3, 4, 5, 6, 0}) {
+      const NetworkInput input = input_of(file.info, samples);
+      const Tensor output = network->forward(moved(input)).cpu();
+      ASSERT_EQ(output.sizes(), input.x.sizes());
+      if (samples == 0) continue;
+      EXPECT_LE(largest(output - file.on_cpu.forward(input)), 1e-4);
+    }
+  }
+}
+
+TEST(GpuNetwork, SaysWhatCannotBeCompiled) {
+  File file("odd_aliases");
+  EXPECT_THROW(file.compiled(), NotCompiled);
+}
+
+TEST(GpuNetwork, LoadsModelFiles) {
+  const torch::InferenceMode guard;
+  const ModelInfo info = read_model_info(path("edm_ddpmpp"));
+  const NetworkInput input = input_of(info, 3);
+  const Tensor plain = Plain(path("edm_ddpmpp"), torch::kCPU).forward(input);
+  bool near = true;
+  NetworkOptions options{.device = simulated_gpu::device, .precision = Precision::automatic};
+  options.compare = [&](Network&, Network&) { return Verdict{near, "looked"}; };
+
+  const auto as = [&](const NetworkOptions& options) { return load_torchscript(path("edm_ddpmpp"), info, options); };
+  EXPECT_EQ(as(options).precision.precision, Precision::fp32) << "bf16 is not known to be fast there";
+  options.consider_bf16 = true;
+  EXPECT_EQ(as(options).precision.precision, Precision::bf16);
+  near = false;
+  const LoadedNetwork exact = as(options);
+  EXPECT_EQ(exact.precision.precision, Precision::fp32);
+  EXPECT_EQ(exact.precision.why, "in bf16 looked");
+  EXPECT_LE(largest(exact.network->forward(moved(input)).cpu() - plain), 1e-4);
+
+  options.precision = Precision::fp16;
+  const LoadedNetwork halved = as(options);
+  EXPECT_EQ(halved.precision.precision, Precision::fp16);
+  const double difference = largest(halved.network->forward(moved(input)).cpu() - plain);
+  EXPECT_GT(difference, 0);
+  EXPECT_LE(difference, 0.02 * std::max(1.0, largest(plain)));  // 11 bits
+
+  options.compile = false;
+  options.precision = Precision::fp32;
+  const LoadedNetwork as_it_is = as(options);
+  EXPECT_EQ(as_it_is.network->report(moved(input)).why_not, "it was asked to run as it is");
+  EXPECT_LE(largest(as_it_is.network->forward(moved(input)).cpu() - plain), 1e-4);
+}
+
+TEST(GpuNetwork, RunsAsItIsWhatCannotBeCompiled) {
+  const torch::InferenceMode guard;
+  const ModelInfo info = read_model_info(path("odd_aliases"));
+  const LoadedNetwork loaded =
+      load_torchscript(path("odd_aliases"), info, {.device = simulated_gpu::device, .precision = Precision::fp32});
+  const NetworkInput input = input_of(info, 3);
+  EXPECT_LE(
+      largest(loaded.network->forward(moved(input)).cpu() - Plain(path("odd_aliases"), torch::kCPU).forward(input)),
+      1e-4);
+  EXPECT_NE(loaded.network->report(moved(input)).why_not.find("writes in place"), std::string::npos);
+}
+
+TEST(GpuNetwork, RunsWhereItIsLoadedWhateverDeviceItNames) {
+  const torch::InferenceMode guard;
+  const std::string file = ONESTEP_TINY_MODELS "/NamesItsDevice.pt";
+  const ModelInfo info = read_model_info(file);
+  const NetworkInput input = moved({.x = torch::ones({2, 1, 4, 4}), .noise = torch::zeros({2})});
+  for (const bool compile : {true, false}) {
+    const auto network =
+        load_torchscript(file, info,
+                         {.device = simulated_gpu::device, .compile = compile, .precision = Precision::fp32})
+            .network;
+    EXPECT_TRUE(torch::equal(network->forward(input).cpu(), (torch::arange(4) + 1.0f).expand({2, 1, 4, 4})));
+    EXPECT_EQ(network->report(input).compiled, compile);
+  }
+}
+
+TEST(GpuNetwork, ComputesFloat32WithAllItsBits) {
+  EXPECT_FALSE(at::NoTF32Guard::should_disable_tf32());
+  {
+    const ComputesIn exactly(torch::kCUDA, Precision::fp32);
+    EXPECT_TRUE(at::NoTF32Guard::should_disable_tf32());
+  }
+  EXPECT_FALSE(at::NoTF32Guard::should_disable_tf32());
+  const ComputesIn reduced(torch::kCUDA, Precision::fp16);
+  EXPECT_TRUE(at::autocast::is_autocast_enabled(torch::kCUDA));
+  EXPECT_EQ(at::autocast::get_autocast_dtype(torch::kCUDA), torch::kHalf);
+}
+
+}  // namespace
+}  // namespace onestep::engine

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <torch/types.h>
+
+namespace onestep::simulated_gpu {
+
+// libtorch's device for others' hardware, simulated on the CPU, with what makes a GPU hard to use rightly: the host
+// sees a result only after it waited for it; a graph is captured beside the default stream, without waiting or copies
+// from the host, computes nothing while it is captured, and does the same again where it is replayed, on the same
+// memory.
+
+inline const torch::Device device(torch::kPrivateUse1, 0);
+
+/// What was done since the last reset().
+struct Counts {
+  int operators = 0;  ///< Started by the host, one at a time.
+  int waits = 0;      ///< Of the host for the device.
+  int captures = 0, replays = 0;
+};
+Counts counts();
+void reset();
+
+/// Capturing fails from now on, or does not.
+void refuse_captures(bool refuse);
+
+}  // namespace onestep::simulated_gpu
