@@ -8,13 +8,6 @@
 namespace onestep::engine {
 namespace {
 
-/// A sum of products of two tensors over the labels that the result lacks.
-struct Product {
-  std::vector<int> a, b, result;
-  ValueId a_value = 0, b_value = 0;
-  double scale = 1;
-};
-
 const torch::IValue* constant_at(const Operation& operation, std::size_t i) {
   return i < operation.arguments.size() ? std::get_if<torch::IValue>(&operation.arguments[i]) : nullptr;
 }
@@ -23,8 +16,10 @@ bool contains(const std::vector<int>& labels, int label) {
   return std::find(labels.begin(), labels.end(), label) != labels.end();
 }
 
-std::optional<Product> as_product(const Trace& trace, const Operation& operation) {
-  Product product;
+}  // namespace
+
+std::optional<SampleProduct> as_sample_product(const Trace& trace, const Operation& operation) {
+  SampleProduct product;
   if (operation.name == "aten::einsum") {
     const auto* equation = constant_at(operation, 0);
     const auto* operands =
@@ -73,12 +68,17 @@ std::optional<Product> as_product(const Trace& trace, const Operation& operation
   for (const ValueId value : {product.a_value, product.b_value}) {
     if (trace.values[value].source != Source::sample) return std::nullopt;
   }
-  if (product.a.size() != trace.values[product.a_value].sizes.size() ||
-      product.b.size() != trace.values[product.b_value].sizes.size()) {
-    return std::nullopt;
+  const auto &a = trace.values[product.a_value].sizes, &b = trace.values[product.b_value].sizes;
+  if (product.a.size() != a.size() || product.b.size() != b.size()) return std::nullopt;
+  for (std::size_t i = 0; i < a.size(); ++i) {  // nothing is broadcast
+    for (std::size_t k = 0; k < b.size(); ++k) {
+      if (product.a[i] == product.b[k] && a[i] != b[k]) return std::nullopt;
+    }
   }
   return product;
 }
+
+namespace {
 
 class Finder {
  public:
@@ -156,13 +156,13 @@ class Finder {
 
     AttentionPattern pattern;
     ValueId value = *scores;
-    std::optional<Product> product;
+    std::optional<SampleProduct> product;
     while (true) {  // back through factors to the product
       if (trace_.values[value].uses != 1 || !maker_.contains(value)) return std::nullopt;
       const std::size_t at = maker_.at(value);
       const Operation& maker = trace_.operations[at];
       inside_.push_back(at);
-      if ((product = as_product(trace_, maker))) break;
+      if ((product = as_sample_product(trace_, maker))) break;
       const auto factor = scale_of(maker);
       if (!factor) return std::nullopt;
       pattern.scale *= *factor;
@@ -197,7 +197,7 @@ class Finder {
       if (trace_.values[value].uses != 1 || !users_.contains(value)) return std::nullopt;
       const std::size_t at = users_.at(value).front();
       const Operation& user = trace_.operations[at];
-      if (const auto last = as_product(trace_, user)) {
+      if (const auto last = as_sample_product(trace_, user)) {
         if (!finish(*last, value, labels, user, pattern)) return std::nullopt;
         return std::pair(at, pattern);
       }
@@ -246,7 +246,7 @@ class Finder {
   }
 
   /// Takes the second product's labels over into the pattern's; `weights` has `labels`.
-  bool finish(const Product& last, ValueId weights, const std::vector<int>& labels, const Operation& operation,
+  bool finish(const SampleProduct& last, ValueId weights, const std::vector<int>& labels, const Operation& operation,
               AttentionPattern& pattern) const {
     if (last.a_value == last.b_value || last.scale != 1) return false;
     const bool a_is_weights = last.a_value == weights;

@@ -1,13 +1,24 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "trace.hpp"
 
 namespace onestep::engine {
 
-/// Attention, found in a trace: output = softmax(scale * q k^T) v. Dimensions have labels, as in Einstein's notation.
+/// A sum of products of two tensors that depend on x, times `scale`, over the labels that the result lacks: a product
+/// of matrices. Dimensions have labels, as in Einstein's notation.
+struct SampleProduct {
+  std::vector<int> a, b, result;
+  ValueId a_value = 0, b_value = 0;
+  double scale = 1;
+};
+/// matmul, bmm, baddbmm without what it adds, or einsum of two.
+std::optional<SampleProduct> as_sample_product(const Trace& trace, const Operation& operation);
+
+/// Attention, found in a trace: output = softmax(scale * q k^T) v.
 struct AttentionPattern {
   struct Part {
     ValueId value = 0;

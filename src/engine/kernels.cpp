@@ -425,6 +425,32 @@ void softmax(float* x, std::int64_t count, float scale) {
   for (std::int64_t i = 0; i < count; i += lanes) store_some(hn::Mul(hn::LoadU(d, x + i), inverse), x + i, count - i);
 }
 
+void softmax_over_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride, float* y,
+                       std::int64_t y_stride) {
+  for (std::int64_t c = 0; c < channels; c += lanes) {
+    const std::int64_t some = channels - c;
+    V largest = hn::LoadU(d, x + c);
+    for (std::int64_t row = 1; row < rows; ++row) largest = hn::Max(largest, hn::LoadU(d, x + row * x_stride + c));
+    // Sums of some rows first: a sum of thousands would lose what is added to it.
+    constexpr std::int64_t block = 64;
+    V sum = hn::Zero(d);
+    for (std::int64_t first = 0; first < rows; first += block) {
+      V part = hn::Zero(d);
+      for (std::int64_t row = first; row < std::min(first + block, rows); ++row) {
+        const V value = hn::Exp(d, hn::Sub(hn::LoadU(d, x + row * x_stride + c), largest));
+        part = hn::Add(part, value);
+        store_some(value, y + row * y_stride + c, some);
+      }
+      sum = hn::Add(sum, part);
+    }
+    const V inverse = hn::Div(hn::Set(d, 1.0f), sum);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      float* to = y + row * y_stride + c;
+      store_some(hn::Mul(hn::LoadU(d, to), inverse), to, some);
+    }
+  }
+}
+
 const char* instruction_set() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace HWY_NAMESPACE
@@ -448,6 +474,7 @@ HWY_EXPORT(normalize_rows);
 HWY_EXPORT(product);
 HWY_EXPORT(depthwise);
 HWY_EXPORT(softmax);
+HWY_EXPORT(softmax_over_rows);
 
 std::string with_activation(Activation activation) {
   switch (activation.kind) {
@@ -537,6 +564,11 @@ void depthwise(const float* const* x, std::int64_t taps, std::int64_t channels, 
 }
 
 void softmax(float* x, std::int64_t count, float scale) { HWY_DYNAMIC_DISPATCH(softmax)(x, count, scale); }
+
+void softmax_over_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride, float* y,
+                       std::int64_t y_stride) {
+  HWY_DYNAMIC_DISPATCH(softmax_over_rows)(rows, channels, x, x_stride, y, y_stride);
+}
 
 }  // namespace onestep::kernels
 #endif  // HWY_ONCE

@@ -106,4 +106,8 @@ void depthwise(const float* const* x, std::int64_t taps, std::int64_t channels, 
 /// x = softmax(scale * x) over `count` values.
 void softmax(float* x, std::int64_t count, float scale);
 
+/// y = softmax(x) over the rows, each channel by itself.
+void softmax_over_rows(std::int64_t rows, std::int64_t channels, const float* x, std::int64_t x_stride, float* y,
+                       std::int64_t y_stride);
+
 }  // namespace onestep::kernels

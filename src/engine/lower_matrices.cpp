@@ -5,19 +5,27 @@
 namespace onestep::engine {
 namespace {
 
-std::size_t position(const AttentionPattern::Part& part, int label) {
+using Part = AttentionPattern::Part;
+
+std::size_t position(const Part& part, int label) {
   return static_cast<std::size_t>(std::find(part.labels.begin(), part.labels.end(), label) - part.labels.begin());
 }
 
-/// A part of attention as [heads, rows, columns], its last stride 1; what it is to be multiplied with goes to `scale`.
-View heads_of(Blueprint& blueprint, const AttentionPattern& pattern, const AttentionPattern::Part& part, int row,
-              int column, float& scale) {
-  Lowered& lowered = blueprint.lowered(part.value);
-  if (lowered.lens) blueprint.place(part.value);
+/// Where a value lies, but for its scale, which goes to `scale`.
+const View& unscaled(Blueprint& blueprint, ValueId value, float& scale) {
+  Lowered& lowered = blueprint.lowered(value);
+  if (lowered.lens) blueprint.place(value);
   lowered.producer.reset();
   scale *= lowered.scale;
-  const View& view = lowered.view;
-  std::vector<int> labels = pattern.heads;
+  return lowered.view;
+}
+
+/// A part as [heads, rows, columns]; what it is to be multiplied with goes to `scale`. The last stride is 1 if it has
+/// to be `close`.
+View heads_of(Blueprint& blueprint, const std::vector<int>& heads, const Part& part, int row, int column, float& scale,
+              bool close = true) {
+  const View view = unscaled(blueprint, part.value, scale);
+  std::vector<int> labels = heads;
   labels.insert(labels.end(), {row, column});
   View all{view.buffer, view.offset, {}, {}};
   for (const int label : labels) {
@@ -28,8 +36,8 @@ View heads_of(Blueprint& blueprint, const AttentionPattern& pattern, const Atten
              view.offset,
              {1, all.sizes[all.sizes.size() - 2], all.sizes.back()},
              {0, all.strides[all.strides.size() - 2], all.strides.back()}};
-  bool even = three.strides[2] == 1 || three.sizes[2] == 1;
-  for (std::size_t i = pattern.heads.size(); i-- > 0;) {
+  bool even = !close || three.strides[2] == 1 || three.sizes[2] == 1;
+  for (std::size_t i = heads.size(); i-- > 0;) {
     if (all.sizes[i] == 1) continue;
     if (three.sizes[0] == 1)
       three.strides[0] = all.strides[i];
@@ -43,34 +51,94 @@ View heads_of(Blueprint& blueprint, const AttentionPattern& pattern, const Atten
   return {copy.buffer, 0, three.sizes, c_order(three.sizes)};
 }
 
-}  // namespace
-
-void attend(Blueprint& blueprint, const AttentionPattern& pattern) {
-  float scale = static_cast<float>(pattern.scale);
-  Attention attention;
-  attention.q = heads_of(blueprint, pattern, pattern.q, pattern.token, pattern.depth, scale);
-  attention.k = heads_of(blueprint, pattern, pattern.k, pattern.other, pattern.depth, scale);
-  float output_scale = 1;
-  attention.v = heads_of(blueprint, pattern, pattern.v, pattern.other, pattern.column, output_scale);
-  attention.scale = scale;
-
-  // Tokens are rows, heads lie side by side in them.
-  const ValueId result = pattern.output.value;
-  const std::int64_t heads = attention.q.sizes[0], tokens = attention.q.sizes[1], columns = attention.v.sizes[2];
-  const View rows = blueprint.new_view({tokens, heads * columns}, 1);
-  attention.output = {rows.buffer, 0, {heads, tokens, columns}, {columns, heads * columns, 1}};
-  const auto& sizes = blueprint.sizes(result);
-  View view{rows.buffer, 0, sizes, std::vector<std::int64_t>(sizes.size())};
+/// A new place for [heads, rows, columns] in which heads lie side by side in a row, and the same as `part` has it.
+std::pair<View, View> heads_side_by_side(Blueprint& blueprint, const std::vector<int>& heads, const Part& part, int row,
+                                         int column) {
+  const auto& sizes = blueprint.sizes(part.value);
+  const std::int64_t count = sizes[position(part, row)], columns = sizes[position(part, column)];
+  const std::int64_t all = product(sizes) / (count * columns);
+  const View place = blueprint.new_view({count, all * columns}, 1);
+  View view{place.buffer, 0, sizes, std::vector<std::int64_t>(sizes.size())};
   std::int64_t stride = columns;
-  for (auto label = pattern.heads.rbegin(); label != pattern.heads.rend(); ++label) {
-    const std::size_t d = position(pattern.output, *label);
+  for (auto label = heads.rbegin(); label != heads.rend(); ++label) {
+    const std::size_t d = position(part, *label);
     view.strides[d] = stride;
     stride *= view.sizes[d];
   }
-  view.strides[position(pattern.output, pattern.token)] = heads * columns;
-  view.strides[position(pattern.output, pattern.column)] = 1;
-  blueprint.define(result, view, attention_step(attention));
-  blueprint.lowered(result).scale = output_scale;
+  view.strides[position(part, row)] = all * columns;
+  view.strides[position(part, column)] = 1;
+  return {{place.buffer, 0, {all, count, columns}, {columns, all * columns, 1}}, view};
+}
+
+}  // namespace
+
+void attend(Blueprint& blueprint, const AttentionPattern& pattern) {
+  float scale = static_cast<float>(pattern.scale), output_scale = 1;
+  Attention attention;
+  attention.q = heads_of(blueprint, pattern.heads, pattern.q, pattern.token, pattern.depth, scale);
+  attention.k = heads_of(blueprint, pattern.heads, pattern.k, pattern.other, pattern.depth, scale);
+  attention.v = heads_of(blueprint, pattern.heads, pattern.v, pattern.other, pattern.column, output_scale);
+  attention.scale = scale;
+  const auto [output, view] =
+      heads_side_by_side(blueprint, pattern.heads, pattern.output, pattern.token, pattern.column);
+  attention.output = output;
+  blueprint.define(pattern.output.value, view, attention_step(attention));
+  blueprint.lowered(pattern.output.value).scale = output_scale;
+}
+
+bool multiply_samples(Blueprint& blueprint, const Operation& operation) {
+  const auto product = as_sample_product(blueprint.trace(), operation);
+  if (!product || product->a_value == product->b_value) return false;
+  Part a{product->a_value, product->a}, b{product->b_value, product->b};
+  const Part result{operation.results[0], product->result};
+  const auto has = [](const Part& part, int label) { return position(part, label) < part.labels.size(); };
+  std::vector<int> heads, rows, columns, depths;
+  for (const int label : a.labels) {
+    (has(b, label) ? has(result, label) ? heads : depths : rows).push_back(label);
+  }
+  for (const int label : b.labels) {
+    if (!has(a, label)) columns.push_back(label);
+  }
+  if (rows.size() != 1 || columns.size() != 1 || depths.size() != 1 || !has(result, rows[0]) ||
+      !has(result, columns[0]) || result.labels.size() != heads.size() + 2) {
+    return false;
+  }
+  int row = rows[0], column = columns[0];
+  const int depth = depths[0];
+  // Rows are read along the depth.
+  float scale = static_cast<float>(product->scale);
+  const auto lies_along = [&](const Part& part) {
+    float unused = 1;
+    return unscaled(blueprint, part.value, unused).strides[position(part, depth)] == 1;
+  };
+  if (!lies_along(a) && lies_along(b)) {
+    std::swap(a, b);
+    std::swap(row, column);
+  }
+  MatrixProduct matrices;
+  matrices.a = heads_of(blueprint, heads, a, row, depth, scale);
+  matrices.b = heads_of(blueprint, heads, b, depth, column, scale, /*close=*/false);
+  const auto [output, view] = heads_side_by_side(blueprint, heads, result, row, column);
+  matrices.output = output;
+  blueprint.define(result.value, view, matrix_product_step(matrices));
+  blueprint.lowered(result.value).scale = scale;
+  return true;
+}
+
+bool softmax(Blueprint& blueprint, const Operation& operation) {
+  const auto x = sample_at(blueprint.trace(), operation, 0);
+  if (!x || !other_at(operation, 1).isInt()) return false;
+  View input = blueprint.place(*x);
+  const auto rank = static_cast<std::int64_t>(input.sizes.size());
+  const auto dimension = static_cast<std::size_t>((other_at(operation, 1).toInt() + rank) % rank);
+  std::size_t channel = dimension;
+  for (std::size_t i = 0; i < input.sizes.size(); ++i) {
+    if (input.sizes[i] > 1 && input.strides[i] == 1) channel = i;
+  }
+  if (input.sizes[channel] > 1 && input.strides[channel] != 1) input = blueprint.copied(input, channel);
+  const View output = blueprint.new_view(input.sizes, channel);
+  blueprint.define(operation.results[0], output, softmax_step({input, output, dimension, channel}));
+  return true;
 }
 
 bool multiply_matrix(Blueprint& blueprint, const Operation& operation, const MatrixArguments& at) {

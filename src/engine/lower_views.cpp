@@ -35,8 +35,53 @@ bool try_view(Blueprint& blueprint, const Operation& operation, ValueId x) {
 
 }  // namespace
 
+namespace {
+
+/// Along any dimension, constants among the parts: copies.
+bool copy_parts(Blueprint& blueprint, const Operation& operation) {
+  const auto* parts = std::get_if<std::vector<ValueId>>(&operation.arguments[0]);
+  const ValueId result = operation.results[0];
+  const auto rank = static_cast<std::int64_t>(blueprint.sizes(result).size());
+  const auto dimension = static_cast<std::size_t>((other_at(operation, 1).toInt() + rank) % rank);
+  std::size_t channel = usual_channel(static_cast<std::size_t>(rank));
+  if (!parts) return false;
+  for (const ValueId part : *parts) {
+    const Value& value = blueprint.trace().values[part];
+    if (value.source == Source::condition || value.type != torch::kFloat32 ||
+        static_cast<std::int64_t>(value.sizes.size()) != rank) {
+      return false;
+    }
+    if (value.source != Source::sample) continue;
+    const View& view = blueprint.lowered(part).view;  // whose order the whole is to have
+    for (std::size_t i = 0; i < view.strides.size(); ++i) {
+      if (view.sizes[i] > 1 && view.strides[i] == 1) channel = i;
+    }
+  }
+  const View whole = blueprint.new_view(blueprint.sizes(result), channel);
+  View there = whole;
+  for (const ValueId part : *parts) {
+    there.sizes = blueprint.sizes(part);
+    const Value& value = blueprint.trace().values[part];
+    View from;
+    if (value.source == Source::sample) {
+      from = blueprint.place(part);
+    } else {
+      from = blueprint.new_view(value.sizes, channel);
+      const Tensor numbers = torch::empty_strided(from.sizes, from.strides).copy_(value.constant);
+      const float* first = numbers.const_data_ptr<float>();
+      blueprint.push(constant_step(from, {first, first + numbers.numel()}));
+    }
+    blueprint.push(copy_step({from, there}));
+    there.offset += there.sizes[dimension] * whole.strides[dimension];
+  }
+  blueprint.lowered(result) = Lowered{whole};
+  return true;
+}
+
+}  // namespace
+
 bool concatenate(Blueprint& blueprint, const Operation& operation) {
-  if (!is_channel_concatenation(blueprint.trace(), operation)) return false;
+  if (!is_channel_concatenation(blueprint.trace(), operation)) return copy_parts(blueprint, operation);
   const ValueId result = operation.results[0];
   std::int64_t first = 0;
   for (const ValueId part : std::get<std::vector<ValueId>>(operation.arguments[0])) {

@@ -23,6 +23,12 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
   const auto product_of = [](const MatrixArguments& at) {
     return [at](Blueprint& blueprint, const Operation& operation) { return multiply_matrix(blueprint, operation, at); };
   };
+  const auto matmul = [](Blueprint& blueprint, const Operation& operation) {
+    return multiply_matrix(blueprint, operation, {0, 1, std::nullopt, false}) || multiply_samples(blueprint, operation);
+  };
+  const auto einsum = [](Blueprint& blueprint, const Operation& operation) {  // of one: an order of its dimensions
+    return multiply_samples(blueprint, operation) || view(blueprint, operation);
+  };
   const auto sum_with = [](double sign) {
     return [sign](Blueprint& blueprint, const Operation& operation) { return add(blueprint, operation, sign); };
   };
@@ -48,7 +54,12 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
       {"aten::conv3d", forward_convolution},
       {"aten::linear", product_of({0, 1, 2, true})},
       {"aten::addmm", product_of({1, 2, 0, false})},
-      {"aten::matmul", product_of({0, 1, std::nullopt, false})},
+      {"aten::matmul", matmul},
+      {"aten::bmm", multiply_samples},
+      {"aten::baddbmm", multiply_samples},
+      {"aten::einsum", einsum},
+      {"aten::softmax", softmax},
+      {"aten::_softmax", softmax},
       {"aten::batch_norm", normalize_batches},
       {"aten::group_norm", normalize_groups},
       {"aten::instance_norm", normalize_instances},

@@ -32,6 +32,10 @@ struct MatrixArguments {
 };
 bool multiply_matrix(Blueprint& blueprint, const Operation& operation, const MatrixArguments& at);
 
+/// A product of two values that depend on x.
+bool multiply_samples(Blueprint& blueprint, const Operation& operation);
+bool softmax(Blueprint& blueprint, const Operation& operation);
+
 bool activate(Blueprint& blueprint, const Operation& operation, const kernels::Activation& activation);
 bool clamp(Blueprint& blueprint, const Operation& operation);
 bool multiply(Blueprint& blueprint, const Operation& operation);

@@ -280,6 +280,98 @@ class AttentionStep : public Step {
   Attention a_;
 };
 
+class MatrixProductStep : public Step {
+ public:
+  explicit MatrixProductStep(MatrixProduct product) : p_(std::move(product)) {}
+
+  std::vector<std::size_t> reads() const override { return {p_.a.buffer, p_.b.buffer}; }
+  std::vector<std::size_t> writes() const override { return {p_.output.buffer}; }
+  std::string describe() const override { return "product of matrices"; }
+  std::int64_t scratch_bytes() const override {
+    return Scratch::bytes<float>(kernels::packed_size(depth(), columns())) + 2 * Scratch::bytes<float*>(block);
+  }
+
+  void run(const Run& run) const override {
+    const std::int64_t heads = p_.a.sizes[0], blocks = divide_up(rows(), block);
+    // b is packed anew for each part of a head.
+    const std::int64_t parts = std::clamp<std::int64_t>(divide_up(run.team->workers(), run.samples * heads), 1, blocks);
+    run.team->share(run.samples * heads * parts, [&](std::int64_t item, std::byte* memory) {
+      const std::int64_t part = item % parts, head = item / parts % heads, sample = item / parts / heads;
+      Scratch scratch(memory);
+      float* packed = scratch.take<float>(kernels::packed_size(depth(), columns()));
+      const float** a = scratch.take<const float*>(block);
+      float** outputs = scratch.take<float*>(block);
+      const auto of_head = [&](const View& view) { return run.at(view, sample) + head * view.strides[0]; };
+      kernels::pack(of_head(p_.b), depth(), columns(), p_.b.strides[1], p_.b.strides[2], packed);
+      for (std::int64_t b = part * blocks / parts; b < (part + 1) * blocks / parts; ++b) {
+        const std::int64_t first = b * block, count = std::min(block, rows() - first);
+        for (std::int64_t i = 0; i < count; ++i) {
+          a[i] = of_head(p_.a) + (first + i) * p_.a.strides[1];
+          outputs[i] = of_head(p_.output) + (first + i) * p_.output.strides[1];
+        }
+        kernels::multiply(count, 1, depth(), a, packed, columns(), 0, divide_up(columns(), kernels::panel_width()),
+                          outputs);
+      }
+    });
+  }
+
+ private:
+  static constexpr std::int64_t block = 48;  // rows at a time
+  std::int64_t rows() const { return p_.a.sizes[1]; }
+  std::int64_t depth() const { return p_.a.sizes[2]; }
+  std::int64_t columns() const { return p_.b.sizes[2]; }
+
+  MatrixProduct p_;
+};
+
+class SoftmaxStep : public Step {
+ public:
+  explicit SoftmaxStep(Softmax softmax) : s_(std::move(softmax)) {
+    for (std::size_t i = 0; i < s_.input.sizes.size(); ++i) {
+      if (i == s_.dimension || i == s_.channel) continue;
+      others_.push_back(i);
+      items_ *= s_.input.sizes[i];
+    }
+  }
+
+  std::vector<std::size_t> reads() const override { return {s_.input.buffer}; }
+  std::vector<std::size_t> writes() const override { return {s_.output.buffer}; }
+  std::string describe() const override { return "softmax"; }
+
+  void run(const Run& run) const override {
+    share_rows(run, items_, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
+      for (std::int64_t item = first; item < last; ++item) {
+        compute(at(s_.input, item, run.at(s_.input, sample)), at(s_.output, item, run.at(s_.output, sample)));
+      }
+    });
+  }
+
+ private:
+  /// Where one of the other dimensions' items starts.
+  float* at(const View& view, std::int64_t item, float* start) const {
+    for (auto i = others_.rbegin(); i != others_.rend(); ++i) {
+      start += item % view.sizes[*i] * view.strides[*i];
+      item /= view.sizes[*i];
+    }
+    return start;
+  }
+
+  void compute(const float* x, float* y) const {
+    const std::int64_t count = s_.input.sizes[s_.dimension];
+    if (s_.dimension == s_.channel) {
+      std::copy_n(x, count, y);
+      kernels::softmax(y, count, 1);
+    } else {
+      kernels::softmax_over_rows(count, s_.input.sizes[s_.channel], x, s_.input.strides[s_.dimension], y,
+                                 s_.output.strides[s_.dimension]);
+    }
+  }
+
+  Softmax s_;
+  std::vector<std::size_t> others_;
+  std::int64_t items_ = 1;
+};
+
 /// Calls work(sample, part) for all parts of a transfer of every sample.
 void share_transfer(const Run& run, const Transfer& transfer,
                     const std::function<void(std::int64_t, std::int64_t)>& work) {
@@ -380,6 +472,10 @@ std::unique_ptr<Step> depthwise_step(Depthwise depthwise) {
 std::unique_ptr<Step> attention_step(Attention attention) {
   return std::make_unique<AttentionStep>(std::move(attention));
 }
+std::unique_ptr<Step> matrix_product_step(MatrixProduct product) {
+  return std::make_unique<MatrixProductStep>(std::move(product));
+}
+std::unique_ptr<Step> softmax_step(Softmax softmax) { return std::make_unique<SoftmaxStep>(std::move(softmax)); }
 std::unique_ptr<Step> copy_step(Copy copy) { return std::make_unique<CopyStep>(std::move(copy)); }
 std::unique_ptr<Step> constant_step(View to, std::vector<float> numbers) {
   return std::make_unique<ConstantStep>(std::move(to), std::move(numbers));

@@ -58,6 +58,21 @@ struct Attention {
 };
 std::unique_ptr<Step> attention_step(Attention attention);
 
+/// a b of every head. a [heads, rows, depth], b [heads, depth, columns], output [heads, rows, columns]; the last
+/// strides of a and the output are 1.
+struct MatrixProduct {
+  View a, b, output;
+};
+std::unique_ptr<Step> matrix_product_step(MatrixProduct product);
+
+/// softmax over one dimension. input and output have the same sizes; that dimension has stride 1 in both, or another
+/// one, `channel`, has.
+struct Softmax {
+  View input, output;
+  std::size_t dimension = 0, channel = 0;
+};
+std::unique_ptr<Step> softmax_step(Softmax softmax);
+
 /// The same numbers in another place, times `scale`; the sizes are the same.
 struct Copy {
   View from, to;

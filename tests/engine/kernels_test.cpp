@@ -312,6 +312,33 @@ TEST_P(Kernels, SoftmaxSumsToOneAndHoldsForExtremeValues) {
   }
 }
 
+TEST_P(Kernels, SoftmaxOverRowsIsThatOfEachChannel) {
+  for (const std::int64_t rows : {1, 3, 64, 300}) {
+    for (const std::int64_t channels : {1, 7, 8, 33}) {
+      for (const float spread : {1.0f, 1e30f}) {
+        const std::int64_t stride = channels + 3;
+        Numbers x = random_numbers(rows * stride, 5, 0, 1);
+        for (float& value : x) value *= spread;
+        Numbers y(static_cast<std::size_t>(rows * stride), -7);
+        softmax_over_rows(rows, channels, x.data(), stride, y.data(), stride);
+        for (std::int64_t c = 0; c < channels; ++c) {
+          Numbers one;
+          for (std::int64_t r = 0; r < rows; ++r) one.push_back(x[r * stride + c]);
+          const double largest = *std::max_element(one.begin(), one.end());
+          double sum = 0;
+          for (const float value : one) sum += std::exp(value - largest);
+          for (std::int64_t r = 0; r < rows; ++r) {
+            EXPECT_NEAR(y[r * stride + c], std::exp(one[r] - largest) / sum, 1e-6);  // of at most 1
+          }
+        }
+        for (std::int64_t r = 0; r < rows; ++r) {
+          for (std::int64_t c = channels; c < stride; ++c) EXPECT_EQ(y[r * stride + c], -7) << "another's";
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Kernels, DepthwiseLeavesPaddingOut) {
   for (const std::int64_t channels : {1, 8, 13}) {
     const Numbers x = random_numbers(3 * channels, 1), w = random_numbers(3 * channels, 2);
@@ -354,6 +381,8 @@ TEST(InstructionSets, GiveTheSameBits) {
     y.resize(y.size() + overread);
     normalize_rows(rows, columns, y.data(), columns, addend.data(), addend.data(), 1e-5, Floor::variance, true,
                    {Activation::gelu}, normalized.data(), columns);
+    y.insert(y.end(), normalized.begin(), normalized.end());
+    softmax_over_rows(rows, columns, normalized.data(), columns, normalized.data(), columns);
     y.insert(y.end(), normalized.begin(), normalized.end());
     results.push_back(y);
   }

@@ -311,6 +311,72 @@ TEST(Attention, IsThatOfDoublePrecisionAndDoesNotDependOnTheWorkers) {
   }
 }
 
+TEST(MatrixProduct, IsThatOfDoublePrecisionAndDoesNotDependOnTheWorkers) {
+  for (const std::int64_t rows : {1, 5, 100}) {
+    for (const std::int64_t columns : {1, 3, 40}) {
+      constexpr std::int64_t heads = 3, samples = 2, depth = 17;
+      Bench bench(samples);
+      const Rows a = bench.add(rows, heads * depth), b = bench.add(columns, heads * depth),
+                 out = bench.add(rows, heads * columns);
+      // b's rows are its columns.
+      const auto step = matrix_product_step({{a.buffer, 0, {heads, rows, depth}, {depth, a.stride, 1}},
+                                             {b.buffer, 0, {heads, depth, columns}, {depth, 1, b.stride}},
+                                             {out.buffer, 0, {heads, rows, columns}, {columns, out.stride, 1}}});
+      bench.run(*step, 1);
+      const std::vector<float> one_worker = bench.numbers();
+      bench.run(*step, 7);
+      EXPECT_EQ(bench.numbers(), one_worker);
+      for (std::int64_t s = 0; s < samples; ++s) {
+        for (std::int64_t h = 0; h < heads; ++h) {
+          for (std::int64_t i = 0; i < rows; ++i) {
+            for (std::int64_t k = 0; k < columns; ++k) {
+              double expected = 0;
+              for (std::int64_t c = 0; c < depth; ++c) {
+                expected += bench.at(a, s, i, h * depth + c) * bench.at(b, s, k, h * depth + c);
+              }
+              ASSERT_NEAR(bench.at(out, s, i, h * columns + k), expected, 1e-5);  // float32 sums of numbers of about 1
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// Along the closest dimension and along another, on one worker and on many.
+TEST(Softmax, IsTakenOverItsDimensionAlone) {
+  for (const std::size_t dimension : {0u, 1u, 2u}) {
+    constexpr std::int64_t samples = 2, pixels = 150, heads = 3, depth = 5;
+    Bench bench(samples);
+    const Rows x = bench.add(pixels, heads * depth), y = bench.add(pixels, heads * depth);
+    const auto all = [&](const Rows& rows) {
+      return View{rows.buffer, 0, {pixels, heads, depth}, {rows.stride, depth, 1}};
+    };
+    const auto step = softmax_step({all(x), all(y), dimension, 2});
+    bench.run(*step, 1);
+    const std::vector<float> one_worker = bench.numbers();
+    bench.run(*step, 7);
+    EXPECT_EQ(bench.numbers(), one_worker);
+    const std::vector<std::int64_t> sizes{pixels, heads, depth};
+    for (std::int64_t s = 0; s < samples; ++s) {
+      for (std::int64_t p = 0; p < pixels; ++p) {
+        for (std::int64_t h = 0; h < heads; ++h) {
+          for (std::int64_t c = 0; c < depth; ++c) {
+            double sum = 0;
+            for (std::int64_t i = 0; i < sizes[dimension]; ++i) {
+              std::vector<std::int64_t> at{p, h, c};
+              at[dimension] = i;
+              sum += std::exp(bench.at(x, s, at[0], at[1] * depth + at[2]));
+            }
+            const std::int64_t channel = h * depth + c;
+            ASSERT_NEAR(bench.at(y, s, p, channel), std::exp(bench.at(x, s, p, channel)) / sum, 1e-6);  // of at most 1
+          }
+        }
+      }
+    }
+  }
+}
+
 // Of every order of dimensions, dense, apart and repeated, on one worker and on many.
 TEST(Copy, PutsEveryNumberInItsPlace) {
   std::vector<std::size_t> order{0, 1, 2, 3};

@@ -1,6 +1,6 @@
 """One idea spelled in every way, and its near misses, which look like it and mean something else: a network each for
-modulated norms, norms, divisions by norms, sums, interpolations, concatenations, convolutions, resamplings, activations and
-attention."""
+modulated norms, norms, divisions by norms, sums, interpolations, concatenations, convolutions, resamplings, activations,
+attention and products."""
 
 import math
 
@@ -339,7 +339,40 @@ class Attentions(Around):
         return 0.4 * (x + self.out_rows(a.reshape(n, tokens, c)).transpose(1, 2).reshape(n, c, h, w))
 
 
+class Products(Around):
+    """Products of two values of the sample, softmaxes over every dimension, constants put beside values."""
+
+    def __init__(self):
+        super().__init__()
+        w = self.width
+        self.convs = nn.ModuleList([conv(w, kernel=1) for _ in range(4)])
+        self.tokens, self.channels = nn.Parameter(torch.empty(1, w, 3)), nn.Parameter(torch.empty(1, 2, 6, 6))
+        self.rows = nn.Parameter(torch.empty(1, w, 1, 6))
+        self.narrow = conv(w + 2, w, 1)
+
+    def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        q, k, v, u = (part(x) for part in self.convs)
+        a, b = q.flatten(2), k.flatten(2)  # [N, C, T]
+        x = x + 0.1 * torch.einsum("nct,ndt->ncd", a, b).softmax(1).mean(2)[:, :, None, None]
+        x = x + 0.1 * torch.einsum("nct,ndt->ndc", a, b).softmax(-1)[:, :, :1, None]
+        x = x + torch.einsum("ncd,nct->ndt", torch.matmul(a, b.mT) / 36, v.flatten(2)).reshape(x.shape)
+        x = x + torch.bmm(torch.bmm(a * 0.1, b.mT), v.flatten(2) * 0.1).reshape(x.shape)
+        heads = q.reshape(n, 3, c // 3, h * w)
+        one = k[:, : c // 3].reshape(n, 1, c // 3, h * w)  # for all heads
+        x = x + 0.1 * torch.matmul(torch.matmul(heads, one.mT).softmax(-1), heads).reshape(x.shape)
+        x = x + 0.1 * torch.matmul(q, k)  # of rows of pixels with columns
+        x = x + torch.einsum("nchw,ncvw->nchv", q, k).softmax(dim=2) + u.softmax(dim=1) + u.softmax(dim=3)
+        x = x + (0.5 * u).softmax(1) + torch.einsum("nchw,nchw->nc", q, v)[:, :, None, None] / 36
+        beside = torch.cat([self.tokens.expand(n, -1, -1), a, b[:, :, ::5], self.tokens.expand(n, -1, -1)], dim=-1)
+        x = x + (beside.softmax(dim=-1) @ beside.mT).mean(2)[:, :, None, None]
+        x = self.narrow(torch.cat([x, self.channels.expand(n, -1, -1, -1)], dim=1))
+        x = torch.cat([self.rows.expand(n, -1, -1, -1), x[:, :, 1:]], dim=2)
+        x = torch.cat([x[:, :, :, :2], shift.expand(-1, -1, h, 1), x[:, :, :, 3:]], dim=3)  # of the conditions
+        return x + torch.einsum("nchw,ndhw,ne->nchw", q, k, scale[:, :3, 0, 0]) / 100  # of three
+
+
 def write(save) -> None:
     for kind in (Modulations, Norms, Divisions, Sums, Interpolations, Concatenations, Convolutions, Resamplings, Activations,
-                 Attentions):
+                 Attentions, Products):
         save(f"spelled_{kind.__name__.lower()}", kind(), metadata((3, 6, 6), EDM))
