@@ -10,13 +10,16 @@
 namespace onestep::engine {
 
 /// While it lives, libtorch computes in `precision`, on this thread: those operators that stand it under its autocast;
-/// in fp32 without the 10 bits of TF32, which it would use for convolutions on a GPU.
+/// in fp32 without the 10 bits of TF32, which it would use for convolutions on a GPU. Weights that autocast converts
+/// are kept for the next call if `keeps_weights`.
 class ComputesIn {
  public:
-  ComputesIn(torch::DeviceType device, Precision precision)
+  ComputesIn(torch::DeviceType device, Precision precision, bool keeps_weights = true)
       : device_(device),
         enabled_(at::autocast::is_autocast_enabled(device)),
+        kept_(at::autocast::is_autocast_cache_enabled()),
         type_(at::autocast::get_autocast_dtype(device)) {
+    at::autocast::set_autocast_cache_enabled(keeps_weights);
     at::autocast::set_autocast_enabled(device, precision != Precision::fp32);
     if (precision == Precision::fp32) {
       no_tf32_.emplace();
@@ -27,6 +30,7 @@ class ComputesIn {
   ~ComputesIn() {
     at::autocast::set_autocast_enabled(device_, enabled_);
     at::autocast::set_autocast_dtype(device_, type_);
+    at::autocast::set_autocast_cache_enabled(kept_);
   }
   ComputesIn(const ComputesIn&) = delete;
   ComputesIn& operator=(const ComputesIn&) = delete;
@@ -39,7 +43,7 @@ class ComputesIn {
 
  private:
   torch::DeviceType device_;
-  bool enabled_;
+  bool enabled_, kept_;
   torch::ScalarType type_;
   std::optional<at::NoTF32Guard> no_tf32_;
 };

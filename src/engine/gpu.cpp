@@ -158,7 +158,8 @@ class Program {
 
   Tensor compute(const Tensor& x, const std::vector<Tensor>& known,
                  const std::function<void(std::size_t)>& after_each = {}) const {
-    const ComputesIn reduced(device_.type(), precision_);
+    // What is converted within a graph is its own.
+    const ComputesIn reduced(device_.type(), precision_, /*keeps_weights=*/false);
     Code::Slots slots = constants_;
     slots[inputs_[0]] = x;
     for (std::size_t i = 0; i < wanted_.size(); ++i) slots[wanted_[i]] = known[i];

@@ -25,14 +25,16 @@ std::vector<std::int64_t> order_of(const std::vector<int>& from, const std::vect
   return order;
 }
 
-/// q, k, v as the pattern has them -> its output. The kernels take [samples, heads, tokens, depth].
+/// q, k, v as the pattern has them -> its output. The kernels take [samples, heads, tokens, depth], the depth
+/// side by side.
 void attend(const AttentionPattern& pattern, Stack& stack) {
   const auto sorted = [&](const AttentionPattern::Part& part, const Tensor& tensor, int row, int column) {
     std::vector<int> to = pattern.heads;
     to.insert(to.end(), {row, column});
     Tensor result = tensor.permute(order_of(part.labels, to));
     while (result.dim() < 4) result = result.unsqueeze(0);
-    return result.dim() > 4 ? result.flatten(0, result.dim() - 4) : result;
+    if (result.dim() > 4) result = result.flatten(0, result.dim() - 4);
+    return result.stride(-1) == 1 ? result : result.contiguous();
   };
   const Tensor q = stack.at(0).toTensor();
   const Tensor output =

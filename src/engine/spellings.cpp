@@ -91,7 +91,8 @@ std::optional<NormDivision> find_norm(const Trace& trace, const Producers& produ
 void divide_by_norm(torch::jit::Stack& stack) {
   const Tensor x = stack.at(0).toTensor();
   const double scale = stack.at(2).toDouble(), epsilon = stack.at(3).toDouble();
-  Tensor norm = torch::linalg_vector_norm(x, 2, stack.at(1).toInt(), true) * scale;
+  const auto type = torch::promote_types(x.scalar_type(), torch::kFloat32);
+  Tensor norm = torch::linalg_vector_norm(x, 2, stack.at(1).toInt(), true, type) * scale;
   switch (static_cast<Floor>(stack.at(4).toInt())) {
     case Floor::variance:
       norm = (norm.square() + epsilon).sqrt();
@@ -102,7 +103,7 @@ void divide_by_norm(torch::jit::Stack& stack) {
     case Floor::least:
       norm = norm.clamp_min(epsilon);
   }
-  stack = {x / norm};
+  stack = {(x / norm).to(x.scalar_type())};
 }
 
 /// x / norm, x / sqrt(square), x * rsqrt(square)
