@@ -56,10 +56,8 @@ Conditions::Record Conditions::compute(const std::vector<Tensor>& inputs) const 
 }
 
 std::vector<Conditions::Record> Conditions::records(const NetworkInput& input) const {
-  std::vector<Tensor> inputs;
-  for (const Tensor* given : {&input.noise, &input.target, &input.label, &input.guidance}) {
-    if (given->defined()) inputs.push_back(given->contiguous());
-  }
+  std::vector<Tensor> inputs = input.conditions();
+  for (Tensor& given : inputs) given = given.contiguous();
   std::vector<Record> records;
   for (std::int64_t row = 0; row < input.x.size(0); ++row) {
     std::string key;

@@ -134,12 +134,12 @@ class Program {
 
   /// What the operations on samples take of the conditions.
   const Known::value_type& conditions(const NetworkInput& input) {
-    std::vector<Tensor> given;
-    for (const Tensor* part : {&input.noise, &input.target, &input.label, &input.guidance}) {
-      if (part->defined()) given.push_back(part->contiguous());
-    }
+    std::vector<Tensor> given = input.conditions();
     std::string key;
-    for (const Tensor& part : given) key.append(static_cast<const char*>(part.const_data_ptr()), part.nbytes());
+    for (Tensor& part : given) {
+      part = part.contiguous();
+      key.append(static_cast<const char*>(part.const_data_ptr()), part.nbytes());
+    }
     if (const auto found = known_.find(key); found != known_.end()) return *found;
 
     Code::Slots slots = constants_;
@@ -312,14 +312,6 @@ class GpuNetwork : public Network {
   Converted converted_;
 };
 
-NetworkInput turned(const NetworkInput& input) {
-  NetworkInput result = input;
-  for (Tensor* part : {&result.x, &result.noise, &result.target, &result.label, &result.guidance}) {
-    if (part->defined()) *part = part->flip(0);
-  }
-  return result;
-}
-
 }  // namespace
 
 std::unique_ptr<Network> compile_for_gpu(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
@@ -339,7 +331,7 @@ std::unique_ptr<Network> compile_for_gpu(const torch::jit::Module& module, std::
   // An operation after the other, then as a graph, then as a graph of other numbers.
   compare(trial, expected);
   compare(trial, expected);
-  compare(turned(trial), expected.flip(0));
+  compare(trial.with_each([](const Tensor& part) { return part.flip(0); }), expected.flip(0));
   return network;
 }
 

@@ -54,13 +54,14 @@ class Tracer {
     const auto parameters = graph_->inputs();
     environment_[parameters[0]] = module._ivalue();
     std::size_t next = 1;
-    for (const Tensor* given : {&one.x, &one.noise, &one.target, &one.label, &one.guidance}) {
-      if (!given->defined()) continue;
+    const auto take = [&](const Tensor& given, Source source) {
       // A tensor of its own, which nothing else can be.
-      const Tensor input = given->to(one.x.device(), /*non_blocking=*/false, /*copy=*/true);
-      trace_.inputs.push_back(add(input, given == &one.x ? Source::sample : Source::condition));
+      const Tensor input = given.to(one.x.device(), /*non_blocking=*/false, /*copy=*/true);
+      trace_.inputs.push_back(add(input, source));
       environment_[parameters[next++]] = input;
-    }
+    };
+    take(one.x, Source::sample);
+    for (const Tensor& condition : one.conditions()) take(condition, Source::condition);
     const auto& arguments = module.get_method("forward").function().getSchema().arguments();
     for (; next < parameters.size(); ++next) environment_[parameters[next]] = arguments[next].default_value().value();
 

@@ -32,9 +32,7 @@ class TorchScriptNetwork : public Network {
     const torch::InferenceMode guard;
     const torch::Device device = input.x.device();
     std::vector<torch::IValue> inputs{input.x};
-    for (const Tensor* further : {&input.noise, &input.target, &input.label, &input.guidance}) {
-      if (further->defined()) inputs.emplace_back(on_device(*further, device));
-    }
+    for (const Tensor& condition : input.conditions()) inputs.emplace_back(on_device(condition, device));
     const engine::ComputesIn computes(device.type(), precision_);
     const Tensor output = module_.forward(std::move(inputs)).toTensor();
     return precision_ == Precision::fp32 ? output : output.to(torch::kFloat32);
@@ -101,14 +99,6 @@ NetworkInput trial_input(const ModelInfo& info, torch::Device device) {
   const Tensor label = info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}) : Tensor();
   const double in = precondition(info, info.sigma_min).in;
   return network_input(info, in * x, info.sigma_min, 0, {.label = label, .guidance = info.guidance.value_or(1)});
-}
-
-NetworkInput row_of(const NetworkInput& input, std::int64_t row) {
-  NetworkInput one = input;
-  for (Tensor* part : {&one.x, &one.noise, &one.target, &one.label, &one.guidance}) {
-    if (part->defined()) *part = part->narrow(0, row, 1);
-  }
-  return one;
 }
 
 /// What the network made of the trial's two rows is a result as a network's has to be.
@@ -252,13 +242,13 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
     TorchScriptNetwork plain(module);
     const Tensor both = plain.forward(trial);
     check_result(both, file, trial);
-    const NetworkInput first = row_of(trial, 0);
+    const NetworkInput first = trial.row(0);
     const Traced traced = try_trace(module, first, options);
     check_row(both, file, 0, traced.trace ? traced.trace->output : plain.forward(first));
     LoadedNetwork chosen = choose_network(module, traced, plain, trial, both, options);
     // In lower precision it would differ for that alone.
     Network& exact = chosen.precision.precision == Precision::fp32 ? *chosen.network : plain;
-    check_row(both, file, 1, exact.forward(row_of(trial, 1)));
+    check_row(both, file, 1, exact.forward(trial.row(1)));
     return chosen;
   } catch (const Error&) {
     throw;

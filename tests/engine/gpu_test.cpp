@@ -46,9 +46,7 @@ struct Plain : Network {
   }
   Tensor forward(const NetworkInput& input) override {
     std::vector<torch::IValue> inputs{input.x};
-    for (const Tensor* further : {&input.noise, &input.target, &input.label, &input.guidance}) {
-      if (further->defined()) inputs.emplace_back(on_device(*further, input.x.device()));
-    }
+    for (const Tensor& condition : input.conditions()) inputs.emplace_back(on_device(condition, input.x.device()));
     return module.forward(std::move(inputs)).toTensor();
   }
   torch::jit::Module module;

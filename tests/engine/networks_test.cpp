@@ -27,14 +27,6 @@ NetworkInput input_of(const ModelInfo& info, std::int64_t samples) {
   return input;
 }
 
-NetworkInput row_of(const NetworkInput& input, std::int64_t row) {
-  NetworkInput one = input;
-  for (Tensor* part : {&one.x, &one.noise, &one.target, &one.label, &one.guidance}) {
-    if (part->defined()) *part = part->narrow(0, row, 1);
-  }
-  return one;
-}
-
 struct File {
   ModelInfo info;
   torch::jit::Module module;
@@ -44,15 +36,13 @@ struct File {
   }
 
   Tensor plain(const NetworkInput& input) {
-    std::vector<torch::IValue> inputs{input.x, input.noise};
-    for (const Tensor* further : {&input.target, &input.label, &input.guidance}) {
-      if (further->defined()) inputs.emplace_back(*further);
-    }
+    std::vector<torch::IValue> inputs{input.x};
+    for (const Tensor& condition : input.conditions()) inputs.emplace_back(condition);
     return module.forward(std::move(inputs)).toTensor();
   }
   std::unique_ptr<Network> compiled(std::optional<kernels::bf16::Unit> unit = std::nullopt) {
     const NetworkInput trial = input_of(info, 2);
-    return compile(trace(module, row_of(trial, 0)), trial, plain(trial), unit);
+    return compile(trace(module, trial.row(0)), trial, plain(trial), unit);
   }
 };
 
@@ -123,7 +113,7 @@ TEST_P(Networks, AreCompiledToWhatTheyAre) {
     EXPECT_LE(largest(output - plain), 1e-4) << samples << " samples";
     for (std::int64_t i = 0; i < samples; ++i) {
       // The same bits; libtorch's own operators sum in another order with another number of threads.
-      EXPECT_LE(largest(network->forward(row_of(input, i)) - output.narrow(0, i, 1)), left == 0 ? 0 : 1e-5);
+      EXPECT_LE(largest(network->forward(input.row(i)) - output.narrow(0, i, 1)), left == 0 ? 0 : 1e-5);
     }
   }
 }
@@ -143,7 +133,7 @@ TEST_P(Networks, InBf16AreNearlyWhatTheyAre) {
   EXPECT_LE((output - plain).abs().mean().item<double>(), 0.02 * size);
   for (std::int64_t i = 0; i < 3; ++i) {
     const double most = left_to_libtorch(report) == 0 ? 0 : 0.05 * size;  // a rounding more or less
-    EXPECT_LE(largest(network->forward(row_of(input, i)) - output.narrow(0, i, 1)), most);
+    EXPECT_LE(largest(network->forward(input.row(i)) - output.narrow(0, i, 1)), most);
   }
 }
 
@@ -172,7 +162,7 @@ TEST_P(Shipped, GiveTheSameBitsWithAnyNumberOfThreadsAndCallers) {
   const Tensor alone = network->forward(input);
   at::set_num_threads(3);
   EXPECT_TRUE(torch::equal(network->forward(input), alone));
-  EXPECT_TRUE(torch::equal(network->forward(row_of(input, 9)), alone.narrow(0, 9, 1)));
+  EXPECT_TRUE(torch::equal(network->forward(input.row(9)), alone.narrow(0, 9, 1)));
   std::vector<Tensor> results(4);
   {
     std::vector<std::jthread> callers;
@@ -227,7 +217,7 @@ TEST(Compile, RefusesWhatDiffers) {
   torch::jit::Module module("module");
   module.define("def forward(self, x, noise):\n  return x + x[:1]\n");
   const NetworkInput trial{.x = torch::randn({2, 3, 4, 5}), .noise = torch::zeros({2})};
-  EXPECT_THROW(compile(trace(module, row_of(trial, 0)), trial, trial.x + trial.x.narrow(0, 0, 1)), NotCompiled);
+  EXPECT_THROW(compile(trace(module, trial.row(0)), trial, trial.x + trial.x.narrow(0, 0, 1)), NotCompiled);
 }
 
 // Conditions are kept: a label's or a level's must not be another's, and no more than a thousand are.
@@ -241,7 +231,7 @@ TEST(Conditions, AreTheSamplesOwn) {
     input.noise = torch::linspace(-1.5, 1.0, 600) + 0.001 * turn;
     const Tensor output = network->forward(input);
     for (const std::int64_t i : {0, 299, 599}) {
-      EXPECT_LE(largest(output.narrow(0, i, 1) - file.plain(row_of(input, i))), 1e-4);  // as above
+      EXPECT_LE(largest(output.narrow(0, i, 1) - file.plain(input.row(i))), 1e-4);  // as above
     }
   }
 }

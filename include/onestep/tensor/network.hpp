@@ -2,6 +2,9 @@
 
 #include <torch/types.h>
 
+#include <functional>
+#include <vector>
+
 #include "onestep/engine_report.hpp"
 
 namespace onestep {
@@ -14,6 +17,29 @@ struct NetworkInput {
   torch::Tensor target = {};    ///< float32 [N], the encoded level to jump to: of a flow map.
   torch::Tensor label = {};     ///< int64 [N], or float32 [N, label_count].
   torch::Tensor guidance = {};  ///< float32 [N].
+
+  /// All that is defined but x, in the order in which a network takes it.
+  std::vector<torch::Tensor> conditions() const {
+    std::vector<torch::Tensor> all;
+    for (const torch::Tensor* part : {&noise, &target, &label, &guidance}) {
+      if (part->defined()) all.push_back(*part);
+    }
+    return all;
+  }
+
+  /// The input with change(part) in place of every part that is defined.
+  NetworkInput with_each(const std::function<torch::Tensor(const torch::Tensor&)>& change) const {
+    NetworkInput changed = *this;
+    for (torch::Tensor* part : {&changed.x, &changed.noise, &changed.target, &changed.label, &changed.guidance}) {
+      if (part->defined()) *part = change(*part);
+    }
+    return changed;
+  }
+
+  /// One sample's, [1, ...] each.
+  NetworkInput row(std::int64_t i) const {
+    return with_each([i](const torch::Tensor& part) { return part.narrow(0, i, 1); });
+  }
 };
 
 /// The raw network F: what a back end has to provide.
