@@ -10,8 +10,9 @@
 namespace onestep::engine {
 
 /// While it lives, libtorch computes in `precision`, on this thread: those operators that stand it under its autocast;
-/// in fp32 without the 10 bits of TF32, which it would use for convolutions on a GPU. Weights that autocast converts
-/// are kept for the next call if `keeps_weights`.
+/// in fp32 without TF32 in products of matrices. cuDNN's convolutions do not ask for that: they follow libtorch's
+/// global setting. Weights that autocast converts are kept for the next call if `keeps_weights` and they require
+/// gradients.
 class ComputesIn {
  public:
   ComputesIn(torch::DeviceType device, Precision precision, bool keeps_weights = true)

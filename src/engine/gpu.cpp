@@ -101,7 +101,7 @@ class Program {
     if (!is_first && !graph_ && can_capture_) capture(input.x, key, known);
     if (!graph_) return compute(input.x, known).clone();
     x_.copy_(input.x, /*non_blocking=*/true);
-    if (shown_ != key) {
+    if (shown_ != key && !known.empty()) {
       at::_foreach_copy_(conditions_in_, known, /*non_blocking=*/true);
       shown_ = key;
     }

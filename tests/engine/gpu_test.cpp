@@ -242,7 +242,20 @@ TEST(GpuNetwork, RunsWhereItIsLoadedWhateverDeviceItNames) {
   }
 }
 
-TEST(GpuNetwork, ComputesFloat32WithAllItsBits) {
+TEST(GpuNetwork, RunsANetworkThatUsesNoConditionAtEveryLevel) {
+  const torch::InferenceMode guard;
+  const std::string file = ONESTEP_TINY_MODELS "/NoCondition.pt";
+  const ModelInfo info = read_model_info(file);
+  const auto network =
+      load_torchscript(file, info, {.device = simulated_gpu::device, .precision = Precision::fp32}).network;
+  for (const float level : {0.0f, 1.0f, 2.0f, 3.0f}) {
+    const NetworkInput input = moved({.x = torch::ones({2, 1, 4, 4}), .noise = torch::full({2}, level)});
+    EXPECT_TRUE(torch::equal(network->forward(input).cpu(), torch::full({2, 1, 4, 4}, 3.0f))) << level;
+  }
+  EXPECT_TRUE(network->report(moved({.x = torch::ones({2, 1, 4, 4}), .noise = torch::zeros({2})})).compiled);
+}
+
+TEST(GpuNetwork, AsksForProductsOfMatricesWithoutTf32) {
   EXPECT_FALSE(at::NoTF32Guard::should_disable_tf32());
   {
     const ComputesIn exactly(torch::kCUDA, Precision::fp32);

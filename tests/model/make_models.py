@@ -61,6 +61,11 @@ class Throws(nn.Module):
         return x.reshape(7, 7, 7)
 
 
+class NoCondition(nn.Module):
+    def forward(self, x, noise):
+        return 3 * x
+
+
 class NamesItsDevice(nn.Module):
     """As tracing on a GPU leaves it."""
 
@@ -70,7 +75,7 @@ class NamesItsDevice(nn.Module):
 
 
 for module in (Good, ThreeArguments, WrongShape, WrongType, NotANumber, MixesRows, TakesTheFirstRow, Throws,
-               NamesItsDevice):
+               NamesItsDevice, NoCondition):
     scripted = torch.jit.script(module())
     torch.jit.save(scripted, str(folder / f"{module.__name__}.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
 
