@@ -46,6 +46,11 @@ const IValue& other_at(const Operation& operation, std::size_t i) {
   return other ? *other : none;
 }
 
+std::size_t dimension_at(const Operation& operation, std::size_t i, std::size_t rank) {
+  const std::int64_t dimension = other_at(operation, i).toInt();
+  return static_cast<std::size_t>(dimension < 0 ? dimension + static_cast<std::int64_t>(rank) : dimension);
+}
+
 std::vector<std::int64_t> integers_at(const Operation& operation, std::size_t i, std::size_t count) {
   const IValue& value = other_at(operation, i);
   if (value.isInt()) return std::vector(count, value.toInt());
@@ -53,6 +58,19 @@ std::vector<std::int64_t> integers_at(const Operation& operation, std::size_t i,
   auto list = value.toIntVector();
   if (list.size() == 1) list.resize(count, list[0]);
   return list;
+}
+
+Producers producers_of(const Trace& trace) {
+  Producers producers;
+  for (const Operation& operation : trace.operations) {
+    for (const ValueId result : operation.results) producers[result] = &operation;
+  }
+  return producers;
+}
+
+const Operation* producer(const Producers& producers, std::optional<ValueId> value) {
+  const auto found = value ? producers.find(*value) : producers.end();
+  return found != producers.end() ? found->second : nullptr;
 }
 
 }  // namespace onestep::engine

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <unordered_map>
 
 #include "trace.hpp"
 
@@ -26,7 +27,17 @@ std::optional<double> number_at(const Trace& trace, const Operation& operation, 
 /// What is not a tensor; None where there is no such argument.
 const torch::IValue& other_at(const Operation& operation, std::size_t i);
 
+/// A dimension of `rank` many, which may be counted from the last.
+std::size_t dimension_at(const Operation& operation, std::size_t i, std::size_t rank);
+
 /// Integers, `count` of them where the argument is a single one. Empty: it is something else.
 std::vector<std::int64_t> integers_at(const Operation& operation, std::size_t i, std::size_t count);
+
+/// The operations that compute the values of a trace.
+using Producers = std::unordered_map<ValueId, const Operation*>;
+Producers producers_of(const Trace& trace);
+
+/// Null for an input, a constant, no value.
+const Operation* producer(const Producers& producers, std::optional<ValueId> value);
 
 }  // namespace onestep::engine

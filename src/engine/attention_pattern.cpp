@@ -12,11 +12,13 @@ const torch::IValue* constant_at(const Operation& operation, std::size_t i) {
   return i < operation.arguments.size() ? std::get_if<torch::IValue>(&operation.arguments[i]) : nullptr;
 }
 
-bool contains(const std::vector<int>& labels, int label) {
-  return std::find(labels.begin(), labels.end(), label) != labels.end();
-}
+bool contains(const std::vector<int>& labels, int label) { return position(labels, label) < labels.size(); }
 
 }  // namespace
+
+std::size_t position(const std::vector<int>& labels, int label) {
+  return static_cast<std::size_t>(std::find(labels.begin(), labels.end(), label) - labels.begin());
+}
 
 std::optional<SampleProduct> as_sample_product(const Trace& trace, const Operation& operation) {
   SampleProduct product;
@@ -156,24 +158,15 @@ class Finder {
 
     AttentionPattern pattern;
     ValueId value = *scores;
-    std::optional<SampleProduct> product;
-    while (true) {  // back through factors to the product
-      if (trace_.values[value].uses != 1 || !maker_.contains(value)) return std::nullopt;
-      const std::size_t at = maker_.at(value);
-      const Operation& maker = trace_.operations[at];
-      inside_.push_back(at);
-      if ((product = as_sample_product(trace_, maker))) break;
-      const auto factor = scale_of(maker);
-      if (!factor) return std::nullopt;
-      pattern.scale *= *factor;
-      value = *tensor_at(maker, 0);
-    }
+    take_scale(value, pattern.scale);
+    if (trace_.values[value].uses != 1 || !maker_.contains(value)) return std::nullopt;
+    inside_.push_back(maker_.at(value));
+    const auto product = as_sample_product(trace_, trace_.operations[maker_.at(value)]);
+    if (!product) return std::nullopt;
     pattern.scale *= product->scale;
 
     std::vector<int> labels = product->result;
-    std::int64_t axis = dimension->toInt();
-    if (axis < 0) axis += static_cast<std::int64_t>(labels.size());
-    pattern.other = labels.at(static_cast<std::size_t>(axis));
+    pattern.other = labels.at(dimension_at(operation, 1, labels.size()));
     const bool a_is_key = contains(product->a, pattern.other);
     if (a_is_key && contains(product->b, pattern.other)) return std::nullopt;
     pattern.q = a_is_key ? AttentionPattern::Part{product->b_value, product->b}
@@ -230,9 +223,7 @@ class Finder {
   static bool permute(const Operation& operation, std::vector<int>& labels) {
     const auto size = static_cast<std::int64_t>(labels.size());
     if (operation.name == "aten::transpose") {
-      const std::int64_t a = (constant_at(operation, 1)->toInt() + size) % size;
-      const std::int64_t b = (constant_at(operation, 2)->toInt() + size) % size;
-      std::swap(labels[static_cast<std::size_t>(a)], labels[static_cast<std::size_t>(b)]);
+      std::swap(labels[dimension_at(operation, 1, labels.size())], labels[dimension_at(operation, 2, labels.size())]);
       return true;
     }
     if (operation.name == "aten::permute") {

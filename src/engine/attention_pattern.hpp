@@ -8,6 +8,9 @@
 
 namespace onestep::engine {
 
+/// Where a label stands among those of a tensor's dimensions; behind them all if it is none of them.
+std::size_t position(const std::vector<int>& labels, int label);
+
 /// A sum of products of two tensors that depend on x, times `scale`, over the labels that the result lacks: a product
 /// of matrices. Dimensions have labels, as in Einstein's notation.
 struct SampleProduct {
@@ -23,6 +26,8 @@ struct AttentionPattern {
   struct Part {
     ValueId value = 0;
     std::vector<int> labels;
+
+    std::size_t position(int label) const { return engine::position(labels, label); }
   };
   Part q, k, v, output;
   std::vector<int> heads;  ///< Labels that all four have: samples and heads.

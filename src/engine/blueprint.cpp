@@ -9,9 +9,7 @@ bool is_channel_concatenation(const Trace& trace, const Operation& operation) {
   if (operation.name != "aten::cat" || trace.values[operation.results[0]].source != Source::sample) return false;
   const auto* parts = std::get_if<std::vector<ValueId>>(&operation.arguments[0]);
   const auto& sizes = trace.values[operation.results[0]].sizes;
-  const std::int64_t dimension = other_at(operation, 1).toInt();
-  if (!parts || sizes.size() < 3 || (dimension != 1 && dimension + static_cast<std::int64_t>(sizes.size()) != 1))
-    return false;
+  if (!parts || sizes.size() < 3 || dimension_at(operation, 1, sizes.size()) != 1) return false;
   return std::all_of(parts->begin(), parts->end(), [&](ValueId part) {
     return trace.values[part].source == Source::sample && trace.values[part].sizes.size() == sizes.size();
   });

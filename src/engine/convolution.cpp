@@ -6,7 +6,7 @@
 namespace onestep::engine {
 namespace {
 
-std::int64_t panels(std::int64_t columns) { return divide_up(columns, kernels::panel_width()); }
+using kernels::panels;
 
 class Direct : public ConvolutionStep {
  public:

@@ -15,4 +15,8 @@ namespace onestep::engine {
 std::unique_ptr<Network> compile(const Trace& trace, const NetworkInput& trial, const torch::Tensor& expected,
                                  std::optional<kernels::bf16::Unit> unit = std::nullopt);
 
+/// No rewrite is trusted that changes what the network says. `reduced`: products are of fewer bits than float32's.
+/// Throws NotCompiled.
+void require_near(const torch::Tensor& output, const torch::Tensor& expected, bool reduced);
+
 }  // namespace onestep::engine

@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "autocast.hpp"
+#include "engine.hpp"
 #include "gpu_graph.hpp"
 #include "gpu_rewrites.hpp"
 #include "onestep/tensor/device.hpp"
@@ -35,7 +36,7 @@ class Code {
  public:
   using Slots = std::vector<Tensor>;  ///< By value.
 
-  /// Those operations of one source that `wanted` needs; of what they take from elsewhere, `taken` tells.
+  /// Those operations of one source that `wanted` needs.
   Code(const Trace& trace, Source source, const std::vector<ValueId>& wanted) {
     std::vector<bool> needed(trace.values.size());
     for (const ValueId value : wanted) needed[value] = true;
@@ -48,8 +49,7 @@ class Code {
         if (!needed[result]) done.push_back(result);
       }
       for (const ValueId value : tensors_of(*operation)) {
-        if (!needed[value] && trace.values[value].source == source) done.push_back(value);
-        if (!needed[value] && trace.values[value].source != source) taken.push_back(value);
+        if (!needed[value]) (trace.values[value].source == source ? done : taken_).push_back(value);
         needed[value] = true;
       }
       operations.push_back(*operation);
@@ -68,10 +68,19 @@ class Code {
     }
   }
 
+  /// The values that they take from another source.
+  std::vector<ValueId> taken(const Trace& trace, Source source) const {
+    std::vector<ValueId> values;
+    for (const ValueId value : taken_) {
+      if (trace.values[value].source == source) values.push_back(value);
+    }
+    return values;
+  }
+
   std::vector<Operation> operations;
-  std::vector<ValueId> taken;  ///< From other sources.
 
  private:
+  std::vector<ValueId> taken_;              // from other sources
   std::vector<std::vector<ValueId>> done_;  // after each
 };
 
@@ -84,14 +93,12 @@ class Program {
         inputs_(trace.inputs),
         result_(trace.result),
         samples_(trace, Source::sample, {result_}),
+        wanted_(samples_.taken(trace, Source::condition)),
+        conditions_(trace, Source::condition, wanted_),
         constants_(trace.values.size()) {
-    std::vector<ValueId> constants;
-    for (const ValueId value : samples_.taken) {
-      (trace.values[value].source == Source::constant ? constants : wanted_).push_back(value);
+    for (const Code* code : {&samples_, &conditions_}) {
+      for (const ValueId value : code->taken(trace, Source::constant)) constants_[value] = trace.values[value].constant;
     }
-    conditions_.emplace(trace, Source::condition, wanted_);
-    constants.insert(constants.end(), conditions_->taken.begin(), conditions_->taken.end());
-    for (const ValueId value : constants) constants_[value] = trace.values[value].constant;
   }
 
   Tensor forward(const NetworkInput& input) {
@@ -145,7 +152,7 @@ class Program {
     Code::Slots slots = constants_;
     for (std::size_t i = 0; i < given.size(); ++i) slots[inputs_[i + 1]] = on_device(given[i], device_);
     const ComputesIn exactly(device_.type(), Precision::fp32);
-    conditions_->run(slots);
+    conditions_.run(slots);
     std::vector<Tensor> values;
     std::size_t bytes = 0;
     for (const ValueId value : wanted_) {
@@ -172,7 +179,7 @@ class Program {
     can_capture_ = false;  // should it fail
     auto graph = new_gpu_graph(device_.type());
     if (!graph) return;
-    x_ = x.contiguous().clone();
+    x_ = x.clone(at::MemoryFormat::Contiguous);
     conditions_in_.clear();
     for (const Tensor& value : known) conditions_in_.push_back(value.clone());
     const VirtualGuardImpl backend(device_.type());
@@ -208,8 +215,8 @@ class Program {
   std::vector<ValueId> inputs_;
   ValueId result_;
   Code samples_;
-  std::optional<Code> conditions_;
   std::vector<ValueId> wanted_;  // of the conditions, by the operations on samples
+  Code conditions_;
   Code::Slots constants_;
   Known known_;
 
@@ -319,14 +326,8 @@ std::unique_ptr<Network> compile_for_gpu(const torch::jit::Module& module, std::
   const torch::InferenceMode guard;
   auto network = std::make_unique<GpuNetwork>(module, std::move(as_it_is), precision);
   network->require(trial);
-  const double size = expected.abs().max().item<double>();
-  // As for the CPU.
-  const double allowed = (precision == Precision::fp32 ? 1e-3 : 0.1) * std::max(1.0, size);
   const auto compare = [&](const NetworkInput& input, const Tensor& wanted) {
-    const double difference = (network->forward(input) - wanted).abs().max().item<double>();
-    if (!(difference <= allowed)) {
-      throw NotCompiled("compiled, it differs by " + std::to_string(difference) + " from what it is");
-    }
+    require_near(network->forward(input), wanted, precision != Precision::fp32);
   };
   // An operation after the other, then as a graph, then as a graph of other numbers.
   compare(trial, expected);

@@ -1,9 +1,7 @@
 #include "gpu_rewrites.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <set>
-#include <unordered_map>
 
 #include "arguments.hpp"
 #include "attention_pattern.hpp"
@@ -21,7 +19,7 @@ constexpr const char* group_norm = "aten::group_norm";
 /// The order in which the dimensions labelled `from` stand in `to`.
 std::vector<std::int64_t> order_of(const std::vector<int>& from, const std::vector<int>& to) {
   std::vector<std::int64_t> order;
-  for (const int label : to) order.push_back(std::find(from.begin(), from.end(), label) - from.begin());
+  for (const int label : to) order.push_back(static_cast<std::int64_t>(position(from, label)));
   return order;
 }
 
@@ -44,10 +42,7 @@ void attend(const AttentionPattern& pattern, Stack& stack) {
                                           /*attn_mask=*/{}, /*dropout_p=*/0, /*is_causal=*/false, pattern.scale);
   std::vector<int> labels = pattern.heads;
   std::vector<std::int64_t> sizes;
-  for (const int label : labels) {
-    sizes.push_back(
-        q.size(std::find(pattern.q.labels.begin(), pattern.q.labels.end(), label) - pattern.q.labels.begin()));
-  }
+  for (const int label : labels) sizes.push_back(q.sizes()[pattern.q.position(label)]);
   labels.insert(labels.end(), {pattern.token, pattern.column});
   sizes.insert(sizes.end(), {output.size(-2), output.size(-1)});
   stack = {output.reshape(sizes).permute(order_of(labels, pattern.output.labels))};
@@ -69,11 +64,7 @@ struct ScaledNormalization {
 
 class ScaleFinder {
  public:
-  explicit ScaleFinder(const Trace& trace) : trace_(trace) {
-    for (const Operation& operation : trace.operations) {
-      for (const ValueId result : operation.results) makers_[result] = &operation;
-    }
-  }
+  explicit ScaleFinder(const Trace& trace) : trace_(trace), producers_(producers_of(trace)) {}
 
   std::optional<ScaledNormalization> find(const Operation& last) const {
     if (last.name == "aten::addcmul" && number_at(trace_, last, 3) == 1.0) {
@@ -97,9 +88,8 @@ class ScaleFinder {
  private:
   /// What computes the value, if nothing else looks at it.
   const Operation* maker(ValueId value, const char* name) const {
-    const auto found = makers_.find(value);
-    return found != makers_.end() && found->second->name == name && trace_.values[value].uses == 1 ? found->second
-                                                                                                   : nullptr;
+    const Operation* made = producer(producers_, value);
+    return made && made->name == name && trace_.values[value].uses == 1 ? made : nullptr;
   }
 
   std::optional<ScaledNormalization> scaled(ValueId a, ValueId b, ValueId shift) const {
@@ -114,7 +104,7 @@ class ScaleFinder {
   }
 
   const Trace& trace_;
-  std::unordered_map<ValueId, const Operation*> makers_;
+  Producers producers_;
 };
 
 ValueId add_value(Trace& trace, Value value) {

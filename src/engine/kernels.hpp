@@ -42,6 +42,9 @@ struct Epilogue {
 /// Columns that a panel of packed weights holds.
 std::int64_t panel_width();
 
+/// Panels that hold so many columns.
+inline std::int64_t panels(std::int64_t columns) { return (columns + panel_width() - 1) / panel_width(); }
+
 /// Floats that pack() writes for `columns` columns of `depth` weights.
 std::int64_t packed_size(std::int64_t depth, std::int64_t columns);
 

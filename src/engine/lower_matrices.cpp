@@ -7,30 +7,27 @@ namespace {
 
 using Part = AttentionPattern::Part;
 
-std::size_t position(const Part& part, int label) {
-  return static_cast<std::size_t>(std::find(part.labels.begin(), part.labels.end(), label) - part.labels.begin());
-}
-
-/// Where a value lies, but for its scale, which goes to `scale`.
-const View& unscaled(Blueprint& blueprint, ValueId value, float& scale) {
+/// The value without a lens, complete.
+const Lowered& settled(Blueprint& blueprint, ValueId value) {
   Lowered& lowered = blueprint.lowered(value);
   if (lowered.lens) blueprint.place(value);
   lowered.producer.reset();
-  scale *= lowered.scale;
-  return lowered.view;
+  return lowered;
 }
 
 /// A part as [heads, rows, columns]; what it is to be multiplied with goes to `scale`. The last stride is 1 if it has
 /// to be `close`.
 View heads_of(Blueprint& blueprint, const std::vector<int>& heads, const Part& part, int row, int column, float& scale,
               bool close = true) {
-  const View view = unscaled(blueprint, part.value, scale);
+  const Lowered& lowered = settled(blueprint, part.value);
+  scale *= lowered.scale;
+  const View& view = lowered.view;
   std::vector<int> labels = heads;
   labels.insert(labels.end(), {row, column});
   View all{view.buffer, view.offset, {}, {}};
   for (const int label : labels) {
-    all.sizes.push_back(view.sizes[position(part, label)]);
-    all.strides.push_back(view.strides[position(part, label)]);
+    all.sizes.push_back(view.sizes[part.position(label)]);
+    all.strides.push_back(view.strides[part.position(label)]);
   }
   View three{view.buffer,
              view.offset,
@@ -55,18 +52,18 @@ View heads_of(Blueprint& blueprint, const std::vector<int>& heads, const Part& p
 std::pair<View, View> heads_side_by_side(Blueprint& blueprint, const std::vector<int>& heads, const Part& part, int row,
                                          int column) {
   const auto& sizes = blueprint.sizes(part.value);
-  const std::int64_t count = sizes[position(part, row)], columns = sizes[position(part, column)];
+  const std::int64_t count = sizes[part.position(row)], columns = sizes[part.position(column)];
   const std::int64_t all = product(sizes) / (count * columns);
   const View place = blueprint.new_view({count, all * columns}, 1);
   View view{place.buffer, 0, sizes, std::vector<std::int64_t>(sizes.size())};
   std::int64_t stride = columns;
   for (auto label = heads.rbegin(); label != heads.rend(); ++label) {
-    const std::size_t d = position(part, *label);
+    const std::size_t d = part.position(*label);
     view.strides[d] = stride;
     stride *= view.sizes[d];
   }
-  view.strides[position(part, row)] = all * columns;
-  view.strides[position(part, column)] = 1;
+  view.strides[part.position(row)] = all * columns;
+  view.strides[part.position(column)] = 1;
   return {{place.buffer, 0, {all, count, columns}, {columns, all * columns, 1}}, view};
 }
 
@@ -91,7 +88,7 @@ bool multiply_samples(Blueprint& blueprint, const Operation& operation) {
   if (!product || product->a_value == product->b_value) return false;
   Part a{product->a_value, product->a}, b{product->b_value, product->b};
   const Part result{operation.results[0], product->result};
-  const auto has = [](const Part& part, int label) { return position(part, label) < part.labels.size(); };
+  const auto has = [](const Part& part, int label) { return part.position(label) < part.labels.size(); };
   std::vector<int> heads, rows, columns, depths;
   for (const int label : a.labels) {
     (has(b, label) ? has(result, label) ? heads : depths : rows).push_back(label);
@@ -108,8 +105,7 @@ bool multiply_samples(Blueprint& blueprint, const Operation& operation) {
   // Rows are read along the depth.
   float scale = static_cast<float>(product->scale);
   const auto lies_along = [&](const Part& part) {
-    float unused = 1;
-    return unscaled(blueprint, part.value, unused).strides[position(part, depth)] == 1;
+    return settled(blueprint, part.value).view.strides[part.position(depth)] == 1;
   };
   if (!lies_along(a) && lies_along(b)) {
     std::swap(a, b);
@@ -129,13 +125,10 @@ bool softmax(Blueprint& blueprint, const Operation& operation) {
   const auto x = sample_at(blueprint.trace(), operation, 0);
   if (!x || !other_at(operation, 1).isInt()) return false;
   View input = blueprint.place(*x);
-  const auto rank = static_cast<std::int64_t>(input.sizes.size());
-  const auto dimension = static_cast<std::size_t>((other_at(operation, 1).toInt() + rank) % rank);
-  std::size_t channel = dimension;
-  for (std::size_t i = 0; i < input.sizes.size(); ++i) {
-    if (input.sizes[i] > 1 && input.strides[i] == 1) channel = i;
-  }
-  if (input.sizes[channel] > 1 && input.strides[channel] != 1) input = blueprint.copied(input, channel);
+  const std::size_t dimension = dimension_at(operation, 1, input.sizes.size());
+  const auto closest = closest_dimension(input);
+  const std::size_t channel = closest.value_or(dimension);
+  if (!closest && input.sizes[channel] > 1) input = blueprint.copied(input, channel);
   const View output = blueprint.new_view(input.sizes, channel);
   blueprint.define(operation.results[0], output, softmax_step({input, output, dimension, channel}));
   return true;

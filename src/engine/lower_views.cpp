@@ -33,29 +33,19 @@ bool try_view(Blueprint& blueprint, const Operation& operation, ValueId x) {
   return true;
 }
 
-}  // namespace
-
-namespace {
-
 /// Along any dimension, constants among the parts: copies.
 bool copy_parts(Blueprint& blueprint, const Operation& operation) {
   const auto* parts = std::get_if<std::vector<ValueId>>(&operation.arguments[0]);
   const ValueId result = operation.results[0];
-  const auto rank = static_cast<std::int64_t>(blueprint.sizes(result).size());
-  const auto dimension = static_cast<std::size_t>((other_at(operation, 1).toInt() + rank) % rank);
-  std::size_t channel = usual_channel(static_cast<std::size_t>(rank));
+  const std::size_t rank = blueprint.sizes(result).size();
+  const std::size_t dimension = dimension_at(operation, 1, rank);
+  std::size_t channel = usual_channel(rank);
   if (!parts) return false;
   for (const ValueId part : *parts) {
     const Value& value = blueprint.trace().values[part];
-    if (value.source == Source::condition || value.type != torch::kFloat32 ||
-        static_cast<std::int64_t>(value.sizes.size()) != rank) {
-      return false;
-    }
-    if (value.source != Source::sample) continue;
-    const View& view = blueprint.lowered(part).view;  // whose order the whole is to have
-    for (std::size_t i = 0; i < view.strides.size(); ++i) {
-      if (view.sizes[i] > 1 && view.strides[i] == 1) channel = i;
-    }
+    if (value.source == Source::condition || value.type != torch::kFloat32 || value.sizes.size() != rank) return false;
+    // The whole has the order of its parts.
+    if (value.source == Source::sample) channel = closest_dimension(blueprint.lowered(part).view).value_or(channel);
   }
   const View whole = blueprint.new_view(blueprint.sizes(result), channel);
   View there = whole;

@@ -10,6 +10,13 @@ std::int64_t product(const std::vector<std::int64_t>& sizes) {
 
 std::size_t usual_channel(std::size_t rank) { return rank >= 4 ? 1 : rank - 1; }
 
+std::optional<std::size_t> closest_dimension(const View& view) {
+  for (std::size_t i = view.strides.size(); i-- > 0;) {
+    if (view.sizes[i] > 1 && view.strides[i] == 1) return i;
+  }
+  return std::nullopt;
+}
+
 std::vector<std::int64_t> c_order(const std::vector<std::int64_t>& sizes) {
   std::vector<std::int64_t> strides(sizes.size());
   std::int64_t stride = 1;

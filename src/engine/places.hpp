@@ -11,6 +11,9 @@ std::int64_t product(const std::vector<std::int64_t>& sizes);
 /// The dimension of channels where nothing else says so.
 std::size_t usual_channel(std::size_t rank);
 
+/// The dimension of stride 1, if there is one of more than one number.
+std::optional<std::size_t> closest_dimension(const View& view);
+
 /// The strides of a dense array whose last dimension is the closest.
 std::vector<std::int64_t> c_order(const std::vector<std::int64_t>& sizes);
 

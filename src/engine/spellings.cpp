@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <optional>
-#include <unordered_map>
 
 #include "arguments.hpp"
 
@@ -11,14 +10,6 @@ namespace {
 
 using kernels::Floor;
 using torch::Tensor;
-
-/// The operations that compute the values.
-using Producers = std::unordered_map<ValueId, const Operation*>;
-
-const Operation* producer(const Producers& producers, std::optional<ValueId> value) {
-  const auto found = value ? producers.find(*value) : producers.end();
-  return found != producers.end() ? found->second : nullptr;
-}
 
 /// x * sigmoid(x)
 void join_silu(const Producers& producers, Operation& operation) {
@@ -132,11 +123,10 @@ void join_norm_division(const Trace& trace, const Producers& producers, Operatio
 }  // namespace
 
 void join_spelled(Trace& trace) {
-  Producers producers;
+  const Producers producers = producers_of(trace);
   for (Operation& operation : trace.operations) {
     join_silu(producers, operation);
     join_norm_division(trace, producers, operation);
-    for (const ValueId result : operation.results) producers[result] = &operation;
   }
 }
 

@@ -215,6 +215,22 @@ class DepthwiseStep : public Step {
   Depthwise d_;
 };
 
+/// Rows of a head that are multiplied at a time.
+constexpr std::int64_t head_rows = 48;
+
+/// Calls work(sample, head, first, last, memory) for the blocks [first, last) of head_rows rows, so that all of every
+/// head are done. What a head's rows are multiplied with is packed anew for each call: there are no more than workers
+/// need.
+void share_heads(const Run& run, std::int64_t heads, std::int64_t rows,
+                 const std::function<void(std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::byte*)>& work) {
+  const std::int64_t blocks = divide_up(rows, head_rows), all = run.samples * heads;
+  const std::int64_t parts = std::clamp<std::int64_t>(divide_up(run.team->workers(), all), 1, blocks);
+  run.team->share(all * parts, [&](std::int64_t item, std::byte* memory) {
+    const std::int64_t part = item % parts, head = item / parts % heads, sample = item / parts / heads;
+    work(sample, head, part * blocks / parts, (part + 1) * blocks / parts, memory);
+  });
+}
+
 class AttentionStep : public Step {
  public:
   explicit AttentionStep(Attention attention) : a_(std::move(attention)) {}
@@ -224,56 +240,48 @@ class AttentionStep : public Step {
   std::string describe() const override { return "attention"; }
   std::int64_t scratch_bytes() const override {
     return Scratch::bytes<float>(kernels::packed_size(depth(), others())) +
-           Scratch::bytes<float>(kernels::packed_size(others(), columns())) + Scratch::bytes<float>(block * row()) +
-           3 * Scratch::bytes<float*>(block);
+           Scratch::bytes<float>(kernels::packed_size(others(), columns())) + Scratch::bytes<float>(head_rows * row()) +
+           3 * Scratch::bytes<float*>(head_rows);
   }
 
   void run(const Run& run) const override {
-    const std::int64_t heads = run.samples * a_.q.sizes[0], blocks = divide_up(tokens(), block);
-    // Keys and values are packed anew for each part of a head.
-    const std::int64_t parts = std::clamp<std::int64_t>(divide_up(run.team->workers(), heads), 1, blocks);
-    run.team->share(heads * parts, [&](std::int64_t item, std::byte* memory) {
-      const std::int64_t part = item % parts, sample = item / parts / a_.q.sizes[0],
-                         head = item / parts % a_.q.sizes[0];
-      compute(run, sample, head, part * blocks / parts, (part + 1) * blocks / parts, memory);
-    });
+    share_heads(run, a_.q.sizes[0], tokens(),
+                [&](std::int64_t sample, std::int64_t head, std::int64_t first_block, std::int64_t last_block,
+                    std::byte* memory) { compute(run, sample, head, first_block, last_block, memory); });
   }
 
  private:
-  static constexpr std::int64_t block = 48;  // tokens at a time
   std::int64_t tokens() const { return a_.q.sizes[1]; }
   std::int64_t others() const { return a_.k.sizes[1]; }
   std::int64_t depth() const { return a_.q.sizes[2]; }
   std::int64_t columns() const { return a_.v.sizes[2]; }
   std::int64_t row() const { return others() + kernels::overread; }
 
-  static std::int64_t panels(std::int64_t columns) { return divide_up(columns, kernels::panel_width()); }
-
   void compute(const Run& run, std::int64_t sample, std::int64_t head, std::int64_t first_block,
                std::int64_t last_block, std::byte* memory) const {
     Scratch scratch(memory);
     float* keys = scratch.take<float>(kernels::packed_size(depth(), others()));
     float* values = scratch.take<float>(kernels::packed_size(others(), columns()));
-    float* weights = scratch.take<float>(block * row());
-    const float** a = scratch.take<const float*>(block);
-    float** to_weights = scratch.take<float*>(block);
-    float** outputs = scratch.take<float*>(block);
+    float* weights = scratch.take<float>(head_rows * row());
+    const float** a = scratch.take<const float*>(head_rows);
+    float** to_weights = scratch.take<float*>(head_rows);
+    float** outputs = scratch.take<float*>(head_rows);
     const auto of_head = [&](const View& view) { return run.at(view, sample) + head * view.strides[0]; };
     kernels::pack(of_head(a_.k), depth(), others(), 1, a_.k.strides[1], keys);
     kernels::pack(of_head(a_.v), others(), columns(), a_.v.strides[1], 1, values);
     for (std::int64_t b = first_block; b < last_block; ++b) {
-      const std::int64_t first = b * block, count = std::min(block, tokens() - first);
+      const std::int64_t first = b * head_rows, count = std::min(head_rows, tokens() - first);
       for (std::int64_t i = 0; i < count; ++i) {
         a[i] = of_head(a_.q) + (first + i) * a_.q.strides[1];
         to_weights[i] = weights + i * row();
         outputs[i] = of_head(a_.output) + (first + i) * a_.output.strides[1];
       }
-      kernels::multiply(count, 1, depth(), a, keys, others(), 0, panels(others()), to_weights);
+      kernels::multiply(count, 1, depth(), a, keys, others(), 0, kernels::panels(others()), to_weights);
       for (std::int64_t i = 0; i < count; ++i) {
         kernels::softmax(to_weights[i], others(), a_.scale);
         a[i] = to_weights[i];
       }
-      kernels::multiply(count, 1, others(), a, values, columns(), 0, panels(columns()), outputs);
+      kernels::multiply(count, 1, others(), a, values, columns(), 0, kernels::panels(columns()), outputs);
     }
   }
 
@@ -288,38 +296,37 @@ class MatrixProductStep : public Step {
   std::vector<std::size_t> writes() const override { return {p_.output.buffer}; }
   std::string describe() const override { return "product of matrices"; }
   std::int64_t scratch_bytes() const override {
-    return Scratch::bytes<float>(kernels::packed_size(depth(), columns())) + 2 * Scratch::bytes<float*>(block);
+    return Scratch::bytes<float>(kernels::packed_size(depth(), columns())) + 2 * Scratch::bytes<float*>(head_rows);
   }
 
   void run(const Run& run) const override {
-    const std::int64_t heads = p_.a.sizes[0], blocks = divide_up(rows(), block);
-    // b is packed anew for each part of a head.
-    const std::int64_t parts = std::clamp<std::int64_t>(divide_up(run.team->workers(), run.samples * heads), 1, blocks);
-    run.team->share(run.samples * heads * parts, [&](std::int64_t item, std::byte* memory) {
-      const std::int64_t part = item % parts, head = item / parts % heads, sample = item / parts / heads;
-      Scratch scratch(memory);
-      float* packed = scratch.take<float>(kernels::packed_size(depth(), columns()));
-      const float** a = scratch.take<const float*>(block);
-      float** outputs = scratch.take<float*>(block);
-      const auto of_head = [&](const View& view) { return run.at(view, sample) + head * view.strides[0]; };
-      kernels::pack(of_head(p_.b), depth(), columns(), p_.b.strides[1], p_.b.strides[2], packed);
-      for (std::int64_t b = part * blocks / parts; b < (part + 1) * blocks / parts; ++b) {
-        const std::int64_t first = b * block, count = std::min(block, rows() - first);
-        for (std::int64_t i = 0; i < count; ++i) {
-          a[i] = of_head(p_.a) + (first + i) * p_.a.strides[1];
-          outputs[i] = of_head(p_.output) + (first + i) * p_.output.strides[1];
-        }
-        kernels::multiply(count, 1, depth(), a, packed, columns(), 0, divide_up(columns(), kernels::panel_width()),
-                          outputs);
-      }
-    });
+    share_heads(run, p_.a.sizes[0], rows(),
+                [&](std::int64_t sample, std::int64_t head, std::int64_t first_block, std::int64_t last_block,
+                    std::byte* memory) { compute(run, sample, head, first_block, last_block, memory); });
   }
 
  private:
-  static constexpr std::int64_t block = 48;  // rows at a time
   std::int64_t rows() const { return p_.a.sizes[1]; }
   std::int64_t depth() const { return p_.a.sizes[2]; }
   std::int64_t columns() const { return p_.b.sizes[2]; }
+
+  void compute(const Run& run, std::int64_t sample, std::int64_t head, std::int64_t first_block,
+               std::int64_t last_block, std::byte* memory) const {
+    Scratch scratch(memory);
+    float* packed = scratch.take<float>(kernels::packed_size(depth(), columns()));
+    const float** a = scratch.take<const float*>(head_rows);
+    float** outputs = scratch.take<float*>(head_rows);
+    const auto of_head = [&](const View& view) { return run.at(view, sample) + head * view.strides[0]; };
+    kernels::pack(of_head(p_.b), depth(), columns(), p_.b.strides[1], p_.b.strides[2], packed);
+    for (std::int64_t b = first_block; b < last_block; ++b) {
+      const std::int64_t first = b * head_rows, count = std::min(head_rows, rows() - first);
+      for (std::int64_t i = 0; i < count; ++i) {
+        a[i] = of_head(p_.a) + (first + i) * p_.a.strides[1];
+        outputs[i] = of_head(p_.output) + (first + i) * p_.output.strides[1];
+      }
+      kernels::multiply(count, 1, depth(), a, packed, columns(), 0, kernels::panels(columns()), outputs);
+    }
+  }
 
   MatrixProduct p_;
 };

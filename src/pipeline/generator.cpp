@@ -152,7 +152,7 @@ Report Generator::generate(const Request& request, const Sink& sink, const OnPro
   };
   const auto hand_over = [&](Batch& batch) {
     const auto started = Clock::now();
-    const Tensor& x = translated(file, [&]() -> const Tensor& { return batch.wait(); });
+    const Tensor x = translated(file, [&] { return batch.wait(); });
     report.seconds += seconds_since(started);
     for (std::size_t i = 0; i < batch.seeds.size(); ++i) {
       const float* values = x.const_data_ptr<float>() + static_cast<std::int64_t>(i) * sample_size;

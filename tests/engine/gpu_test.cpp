@@ -5,11 +5,11 @@
 #include <gtest/gtest.h>
 #include <torch/script.h>
 
-#include <filesystem>
 #include <set>
 
 #include "autocast.hpp"
 #include "model_file.hpp"
+#include "network_files.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
 #include "simulated_gpu.hpp"
@@ -19,10 +19,6 @@ namespace onestep::engine {
 namespace {
 
 using torch::Tensor;
-
-std::string path(const std::string& name) { return std::string(ONESTEP_ENGINE_NETWORKS) + "/" + name + ".pt"; }
-
-double largest(const Tensor& x) { return x.abs().max().item<double>(); }
 
 NetworkInput input_of(const ModelInfo& info, std::int64_t samples, double sigma_share = 0.3) {
   const at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(samples));
@@ -44,11 +40,7 @@ struct Plain : Network {
   explicit Plain(const std::string& file, torch::Device device) : module(torch::jit::load(file, device)) {
     module.eval();
   }
-  Tensor forward(const NetworkInput& input) override {
-    std::vector<torch::IValue> inputs{input.x};
-    for (const Tensor& condition : input.conditions()) inputs.emplace_back(on_device(condition, input.x.device()));
-    return module.forward(std::move(inputs)).toTensor();
-  }
+  Tensor forward(const NetworkInput& input) override { return run_as_it_is(module, input); }
   torch::jit::Module module;
 };
 
@@ -75,19 +67,16 @@ std::int64_t steps_called(const EngineReport& report, const std::string& what) {
 
 class Gpu : public testing::TestWithParam<std::string> {};
 
-std::vector<std::string> networks() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(ONESTEP_ENGINE_NETWORKS)) {
-    const std::string name = entry.path().stem();
-    // Of these there is no trace, and of a recurrence no CPU's operator for others' hardware.
-    const std::set<std::string> left{"odd_aliases", "odd_chosen", "scripted_shapes", "scripted_values", "audio"};
-    if (entry.path().extension() == ".pt" && !left.contains(name)) names.push_back(name);
-  }
-  std::sort(names.begin(), names.end());
+/// Of the others there is no trace, and of a recurrence no CPU's operator for others' hardware.
+std::vector<std::string> compiled_networks() {
+  const std::set<std::string> left{"odd_aliases", "odd_chosen", "scripted_shapes", "scripted_values", "audio"};
+  std::vector<std::string> names = networks();
+  std::erase_if(names, [&](const std::string& name) { return left.contains(name); });
   return names;
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, Gpu, testing::ValuesIn(networks()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Networks, Gpu, testing::ValuesIn(compiled_networks()),
+                         [](const auto& info) { return info.param; });
 
 TEST_P(Gpu, RunsNetworksAsTheyAre) {
   const torch::InferenceMode guard;

@@ -75,8 +75,7 @@ TEST_P(Kernels, MultiplyAsInDoublePrecision) {
           const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
           const auto residuals = rows_of(residual.data(), rows, columns);
           const Epilogue epilogue{addends.data(), residuals.data(), 0.5f, {Activation::silu}};
-          multiply(rows, taps, depth, a.data(), packed.data(), columns, 0,
-                   (columns + panel_width() - 1) / panel_width(), outputs.data(), &epilogue);
+          multiply(rows, taps, depth, a.data(), packed.data(), columns, 0, panels(columns), outputs.data(), &epilogue);
           for (std::int64_t m = 0; m < rows; ++m) {
             for (std::int64_t n = 0; n < columns; ++n) {
               double sum = 0;
@@ -104,13 +103,14 @@ TEST_P(Kernels, MultiplyARowAloneAsAmongOthers) {
   const Numbers x = random_numbers(rows * depth, 1), w = random_numbers(depth * columns, 2);
   Numbers packed(static_cast<std::size_t>(packed_size(depth, columns)));
   pack(w.data(), depth, columns, columns, 1, packed.data());
-  const std::int64_t panels = (columns + panel_width() - 1) / panel_width();
+  const std::int64_t last_panel = panels(columns);
   Numbers together(static_cast<std::size_t>(rows * columns)), alone(static_cast<std::size_t>(columns));
   const auto a = rows_of(x.data(), rows, depth);
-  multiply(rows, 1, depth, a.data(), packed.data(), columns, 0, panels, rows_of(together.data(), rows, columns).data());
+  multiply(rows, 1, depth, a.data(), packed.data(), columns, 0, last_panel,
+           rows_of(together.data(), rows, columns).data());
   for (std::int64_t m = 0; m < rows; ++m) {
     float* const output = alone.data();
-    for (std::int64_t p = 0; p < panels; ++p) {
+    for (std::int64_t p = 0; p < last_panel; ++p) {
       multiply(1, 1, depth, a.data() + m, packed.data(), columns, p, p + 1, &output);
     }
     for (std::int64_t n = 0; n < columns; ++n) EXPECT_EQ(alone[n], together[m * columns + n]);
@@ -374,8 +374,8 @@ TEST(InstructionSets, GiveTheSameBits) {
     pack(w.data(), depth, columns, columns, 1, packed.data());
     const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
     const Epilogue epilogue{addends.data(), nullptr, 1, {Activation::silu}};
-    multiply(rows, 1, depth, rows_of(x.data(), rows, depth).data(), packed.data(), columns, 0,
-             (columns + panel_width() - 1) / panel_width(), rows_of(y.data(), rows, columns).data(), &epilogue);
+    multiply(rows, 1, depth, rows_of(x.data(), rows, depth).data(), packed.data(), columns, 0, panels(columns),
+             rows_of(y.data(), rows, columns).data(), &epilogue);
     for (std::int64_t r = 0; r < rows; ++r) softmax(y.data() + r * columns, columns, 1.0f);
     Numbers normalized(y.size());
     y.resize(y.size() + overread);

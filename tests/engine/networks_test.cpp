@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 #include <torch/script.h>
 
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <thread>
 
 #include "engine.hpp"
 #include "model_file.hpp"
+#include "network_files.hpp"
 #include "onestep/tensor/denoiser.hpp"
 
 namespace onestep::engine {
@@ -35,20 +35,12 @@ struct File {
     module.eval();
   }
 
-  Tensor plain(const NetworkInput& input) {
-    std::vector<torch::IValue> inputs{input.x};
-    for (const Tensor& condition : input.conditions()) inputs.emplace_back(condition);
-    return module.forward(std::move(inputs)).toTensor();
-  }
+  Tensor plain(const NetworkInput& input) { return run_as_it_is(module, input); }
   std::unique_ptr<Network> compiled(std::optional<kernels::bf16::Unit> unit = std::nullopt) {
     const NetworkInput trial = input_of(info, 2);
     return compile(trace(module, trial.row(0)), trial, plain(trial), unit);
   }
 };
-
-std::string path(const std::string& name) { return std::string(ONESTEP_ENGINE_NETWORKS) + "/" + name + ".pt"; }
-
-double largest(const Tensor& x) { return x.abs().max().item<double>(); }
 
 std::int64_t left_to_libtorch(const EngineReport& report) {
   return std::count_if(report.steps.begin(), report.steps.end(),
@@ -71,16 +63,6 @@ bool is_known_style(const std::string& name) {
     if (name.starts_with(style)) return true;
   }
   return false;
-}
-
-std::vector<std::string> networks() {
-  std::vector<std::string> names;
-  if (!std::filesystem::exists(ONESTEP_ENGINE_NETWORKS)) return names;
-  for (const auto& entry : std::filesystem::directory_iterator(ONESTEP_ENGINE_NETWORKS)) {
-    if (entry.path().extension() == ".pt") names.push_back(entry.path().stem());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 TEST(Networks, AreThere) { EXPECT_GE(networks().size(), 60u); }

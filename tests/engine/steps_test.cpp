@@ -39,6 +39,16 @@ class Bench {
     step.run(run);
   }
 
+  /// Runs it on one worker, then on several, which have to make the same numbers.
+  void run_on_any(const Step& step) {
+    run(step, 1);
+    const std::vector<float> one_worker = numbers();
+    for (const std::int64_t workers : {5, 7}) {
+      run(step, workers);
+      EXPECT_EQ(numbers(), one_worker) << workers << " workers";
+    }
+  }
+
   double at(const Rows& rows, std::int64_t sample, std::int64_t row, std::int64_t channel) const {
     return const_cast<Bench*>(this)->view().at(rows, sample)[row * rows.stride + channel];
   }
@@ -251,10 +261,7 @@ TEST(RowNormalization, DoesNotDependOnTheWorkers) {
     n.multiplier = row_of(scale);
     n.addend = row_of(shift);
     const auto step = normalization_step(n);
-    bench.run(*step, 1);
-    const std::vector<float> one_worker = bench.numbers();
-    bench.run(*step, 5);
-    EXPECT_EQ(bench.numbers(), one_worker);
+    bench.run_on_any(*step);
     for (std::int64_t s = 0; s < 3; ++s) {
       for (std::int64_t r = 0; r < 300; ++r) {
         double mean = 0, square = 0;
@@ -281,10 +288,7 @@ TEST(Attention, IsThatOfDoublePrecisionAndDoesNotDependOnTheWorkers) {
       };
       const View output{out.buffer, 0, {heads, tokens, depth}, {depth, out.stride, 1}};
       const auto step = attention_step({part(0), part(1), part(2), output, 0.3f});
-      bench.run(*step, 1);
-      const std::vector<float> one_worker = bench.numbers();
-      bench.run(*step, 7);
-      EXPECT_EQ(bench.numbers(), one_worker);
+      bench.run_on_any(*step);
       for (std::int64_t s = 0; s < samples; ++s) {
         for (std::int64_t h = 0; h < heads; ++h) {
           for (std::int64_t t = 0; t < tokens; ++t) {
@@ -322,10 +326,7 @@ TEST(MatrixProduct, IsThatOfDoublePrecisionAndDoesNotDependOnTheWorkers) {
       const auto step = matrix_product_step({{a.buffer, 0, {heads, rows, depth}, {depth, a.stride, 1}},
                                              {b.buffer, 0, {heads, depth, columns}, {depth, 1, b.stride}},
                                              {out.buffer, 0, {heads, rows, columns}, {columns, out.stride, 1}}});
-      bench.run(*step, 1);
-      const std::vector<float> one_worker = bench.numbers();
-      bench.run(*step, 7);
-      EXPECT_EQ(bench.numbers(), one_worker);
+      bench.run_on_any(*step);
       for (std::int64_t s = 0; s < samples; ++s) {
         for (std::int64_t h = 0; h < heads; ++h) {
           for (std::int64_t i = 0; i < rows; ++i) {
@@ -353,10 +354,7 @@ TEST(Softmax, IsTakenOverItsDimensionAlone) {
       return View{rows.buffer, 0, {pixels, heads, depth}, {rows.stride, depth, 1}};
     };
     const auto step = softmax_step({all(x), all(y), dimension, 2});
-    bench.run(*step, 1);
-    const std::vector<float> one_worker = bench.numbers();
-    bench.run(*step, 7);
-    EXPECT_EQ(bench.numbers(), one_worker);
+    bench.run_on_any(*step);
     const std::vector<std::int64_t> sizes{pixels, heads, depth};
     for (std::int64_t s = 0; s < samples; ++s) {
       for (std::int64_t p = 0; p < pixels; ++p) {
