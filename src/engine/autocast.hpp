@@ -10,9 +10,8 @@
 namespace onestep::engine {
 
 /// While it lives, libtorch computes in `precision`, on this thread: those operators that stand it under its autocast;
-/// in fp32 without TF32 in products of matrices. cuDNN's convolutions do not ask for that: they follow libtorch's
-/// global setting. Weights that autocast converts are kept for the next call if `keeps_weights` and they require
-/// gradients.
+/// in fp32 without TF32 in products of matrices. cuDNN's convolutions do not ask for that: convolve_exactly settles
+/// them. Weights that autocast converts are kept for the next call if `keeps_weights` and they require gradients.
 class ComputesIn {
  public:
   ComputesIn(torch::DeviceType device, Precision precision, bool keeps_weights = true)

@@ -28,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 /// Bytes of conditions kept at most for inputs of one shape.
 constexpr std::size_t most_kept = 256 << 20;
-/// Shapes whose graphs are kept: a batch, the rest of the samples, and both again for guidance.
+/// Shapes whose graphs are kept for a stream: a batch, the rest of the samples, and both again for guidance.
 constexpr std::size_t most_shapes = 4;
 
 /// Operations in their order. A value is let go of after its last use.
@@ -87,9 +87,11 @@ class Code {
 /// A network for inputs of one shape.
 class Program {
  public:
-  Program(const Trace& trace, torch::Device device, Precision precision)
+  /// can_capture: of the whole network, for inputs of any shape.
+  Program(const Trace& trace, torch::Device device, Precision precision, bool& can_capture)
       : device_(device),
         precision_(precision),
+        network_can_capture_(can_capture),
         inputs_(trace.inputs),
         result_(trace.result),
         samples_(trace, Source::sample, {result_}),
@@ -105,7 +107,7 @@ class Program {
     const auto& [key, known] = conditions(input);
     // The first call, which may be the only one, also is what a graph needs before it: kernels are loaded and chosen.
     const bool is_first = !std::exchange(was_called_, true);
-    if (!is_first && !graph_ && can_capture_) capture(input.x, key, known);
+    if (!is_first && !graph_ && can_capture_ && network_can_capture_) capture(input.x, key, known);
     if (!graph_) return compute(input.x, known).clone();
     x_.copy_(input.x, /*non_blocking=*/true);
     if (shown_ != key && !known.empty()) {
@@ -179,9 +181,6 @@ class Program {
     can_capture_ = false;  // should it fail
     auto graph = new_gpu_graph(device_.type());
     if (!graph) return;
-    x_ = x.clone(at::MemoryFormat::Contiguous);
-    conditions_in_.clear();
-    for (const Tensor& value : known) conditions_in_.push_back(value.clone());
     const VirtualGuardImpl backend(device_.type());
     const c10::Stream caller = backend.getStream(device_), beside = backend.getStreamFromGlobalPool(device_);
     const auto follow = [&](const c10::Stream& first, const c10::Stream& then) {
@@ -189,29 +188,44 @@ class Program {
       done.record(first);
       done.block(then);
     };
-    follow(caller, beside);
-    {
+    try {
+      at::accelerator::emptyCache();  // of what the graph cannot use
+      x_ = x.clone(at::MemoryFormat::Contiguous);
+      for (const Tensor& value : known) conditions_in_.push_back(value.clone());
+      follow(caller, beside);
       const c10::StreamGuard guard(beside);
       compute(x_, conditions_in_);  // what libraries allocate for a stream is there then
-      try {
-        // Another thread may go on using the device meanwhile.
-        graph->capture_begin({0, 0}, at::GraphCaptureMode::ThreadLocal);
-        output_ = compute(x_, conditions_in_);
-        graph->capture_end();
-        graph_ = std::move(graph);
-      } catch (const std::exception&) {  // something in it waits for the device
-        try {
-          graph->capture_end();
-        } catch (const std::exception&) {  // as it says then, too
-        }
-      }
+      record(*graph);
+      graph_ = std::move(graph);
+      shown_ = key;
+    } catch (const c10::OutOfMemoryError&) {  // without a graph it may do
+    } catch (const std::exception&) {         // something in it waits for the device
+      network_can_capture_ = false;
     }
     follow(beside, caller);
-    shown_ = key;
+    if (graph_) return;
+    x_ = output_ = Tensor();
+    conditions_in_.clear();
+  }
+
+  void record(at::GraphImplInterface& graph) {
+    // Another thread may go on using the device meanwhile.
+    graph.capture_begin({0, 0}, at::GraphCaptureMode::ThreadLocal);
+    try {
+      output_ = compute(x_, conditions_in_);
+    } catch (const std::exception&) {
+      try {
+        graph.capture_end();
+      } catch (const std::exception&) {  // for the same reason
+      }
+      throw;
+    }
+    graph.capture_end();
   }
 
   torch::Device device_;
   Precision precision_;
+  bool& network_can_capture_;
   std::vector<ValueId> inputs_;
   ValueId result_;
   Code samples_;
@@ -229,8 +243,9 @@ class Program {
 
 class GpuNetwork : public Network {
  public:
-  GpuNetwork(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is, Precision precision)
-      : module_(module), as_it_is_(std::move(as_it_is)), precision_(precision) {}
+  GpuNetwork(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is, torch::DeviceType device,
+             Precision precision)
+      : module_(module), as_it_is_(std::move(as_it_is)), precision_(precision), converted_by_(device) {}
 
   Tensor forward(const NetworkInput& input) override {
     if (input.x.size(0) == 0) return torch::empty_like(input.x);
@@ -274,31 +289,35 @@ class GpuNetwork : public Network {
 
  private:
   struct Shape {
-    std::vector<std::int64_t> key;
+    std::vector<std::int64_t> sizes;
+    c10::Stream stream;                // work on two must not share a graph's memory
     std::unique_ptr<Program> program;  // or none, and
     std::string why_not;
   };
 
   /// The one for inputs of this shape, in front of the others; null where there can't be one.
   Program* program_for(const NetworkInput& input) {
-    // Work on two streams must not share a graph's memory.
-    std::vector<std::int64_t> key = input.x.sizes().vec();
-    key.push_back(VirtualGuardImpl(input.x.device().type()).getStream(input.x.device()).id());
-    const auto found =
-        std::find_if(shapes_.begin(), shapes_.end(), [&](const Shape& shape) { return shape.key == key; });
-    if (found != shapes_.end()) {
-      shapes_.splice(shapes_.begin(), shapes_, found);
-      return shapes_.front().program.get();
+    const c10::Stream stream = VirtualGuardImpl(input.x.device().type()).getStream(input.x.device());
+    std::size_t on_stream = 0;
+    auto last = shapes_.end();
+    for (auto shape = shapes_.begin(); shape != shapes_.end(); ++shape) {
+      if (shape->stream != stream) continue;
+      if (shape->sizes == input.x.sizes()) {
+        shapes_.splice(shapes_.begin(), shapes_, shape);
+        return shapes_.front().program.get();
+      }
+      ++on_stream;
+      last = shape;
     }
-    Shape shape{key, nullptr, {}};
+    Shape shape{input.x.sizes().vec(), stream, nullptr, {}};
     try {
       const ComputesIn exactly(input.x.device().type(), Precision::fp32);
       Trace traced = trace(module_, input);
       join_attention(traced);
       join_scale_and_shift(traced);
       allow_any_layout(traced);
-      if (precision_ != Precision::fp32) convert_products(traced, ComputesIn::scalar_type(precision_), converted_);
-      shape.program = std::make_unique<Program>(traced, input.x.device(), precision_);
+      if (precision_ != Precision::fp32) convert(traced, stream);
+      shape.program = std::make_unique<Program>(traced, input.x.device(), precision_, can_capture_);
     } catch (const c10::OutOfMemoryError&) {
       throw;
     } catch (const c10::Error& reason) {
@@ -306,17 +325,26 @@ class GpuNetwork : public Network {
     } catch (const std::exception& reason) {
       shape.why_not = reason.what();
     }
-    if (shapes_.size() == most_shapes) shapes_.pop_back();
+    if (on_stream == most_shapes) shapes_.erase(last);
     shapes_.push_front(std::move(shape));
     return shapes_.front().program.get();
+  }
+
+  /// Weights that another stream converted are there once it has come so far.
+  void convert(Trace& traced, const c10::Stream& stream) {
+    converted_by_.block(stream);
+    convert_products(traced, ComputesIn::scalar_type(precision_), converted_);
+    converted_by_.record(stream);
   }
 
   torch::jit::Module module_;
   std::unique_ptr<Network> as_it_is_;
   Precision precision_;
   std::mutex mutex_;
+  bool can_capture_ = true;
   std::list<Shape> shapes_;  // the last used first
   Converted converted_;
+  c10::Event converted_by_;
 };
 
 }  // namespace
@@ -324,7 +352,7 @@ class GpuNetwork : public Network {
 std::unique_ptr<Network> compile_for_gpu(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
                                          const NetworkInput& trial, const Tensor& expected, Precision precision) {
   const torch::InferenceMode guard;
-  auto network = std::make_unique<GpuNetwork>(module, std::move(as_it_is), precision);
+  auto network = std::make_unique<GpuNetwork>(module, std::move(as_it_is), trial.x.device().type(), precision);
   network->require(trial);
   const auto compare = [&](const NetworkInput& input, const Tensor& wanted) {
     require_near(network->forward(input), wanted, precision != Precision::fp32);

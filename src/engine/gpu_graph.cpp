@@ -1,7 +1,10 @@
 #include "gpu_graph.hpp"
 
 #ifdef ONESTEP_CUDA
+#include <ATen/core/CachingHostAllocator.h>
+#include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #endif
 
 namespace onestep::engine {
@@ -12,20 +15,65 @@ namespace {
 class CudaGraph : public at::GraphImplInterface {
  public:
   void capture_begin(at::MempoolId_t pool, at::GraphCaptureMode mode) override {
-    graph_.capture_begin(pool, mode == at::GraphCaptureMode::ThreadLocal ? cudaStreamCaptureModeThreadLocal
-                               : mode == at::GraphCaptureMode::Relaxed   ? cudaStreamCaptureModeRelaxed
-                                                                         : cudaStreamCaptureModeGlobal);
+    // Known before the capture ends, for one that fails.
+    pool_ = pool == at::MempoolId_t{0, 0} ? at::cuda::graph_pool_handle() : pool;
+    device_ = at::cuda::current_device();
+    forget_workspace();
+    or_abandon([&] {
+      graph_.capture_begin(pool_, mode == at::GraphCaptureMode::ThreadLocal ? cudaStreamCaptureModeThreadLocal
+                                  : mode == at::GraphCaptureMode::Relaxed   ? cudaStreamCaptureModeRelaxed
+                                                                            : cudaStreamCaptureModeGlobal);
+    });
   }
-  void capture_end() override { graph_.capture_end(); }
+  void capture_end() override {
+    or_abandon([&] { graph_.capture_end(); });
+    forget_workspace();
+  }
   void instantiate() override { graph_.instantiate(); }
   void replay() override { graph_.replay(); }
   void reset() override { graph_.reset(); }
-  at::MempoolId_t pool() const override { return const_cast<at::cuda::CUDAGraph&>(graph_).pool(); }
+  at::MempoolId_t pool() const override { return pool_; }
   void enable_debug_mode() override { graph_.enable_debug_mode(); }
   void debug_dump(const std::string& path) override { graph_.debug_dump(path); }
 
  private:
+  /// cuBLAS keeps a workspace for a stream. That of a capture has to lie in the graph's memory, and no other work is to
+  /// have it: other graphs are captured on the same stream, and the workspace goes with the first of them.
+  static void forget_workspace() {
+    at::cuda::clearCublasWorkspacesForStream(at::cuda::getCurrentCUDAStream().stream());
+  }
+
+  /// Where a capture fails, CUDAGraph may leave its memory to it for ever, and the allocators directing others' there.
+  void or_abandon(const std::function<void()>& part) {
+    try {
+      part();
+    } catch (const std::exception&) {
+      abandon();
+      throw;
+    }
+  }
+
+  void abandon() {
+    const auto try_to = [](auto&& call) {
+      try {
+        call();
+      } catch (const std::exception&) {  // it is done already
+      }
+    };
+    namespace device_memory = c10::cuda::CUDACachingAllocator;
+    auto* host_memory = at::getHostAllocator(at::kCUDA);
+    try_to([&] { device_memory::endAllocateToPool(device_, pool_); });
+    try_to([&] { host_memory->end_allocate_to_pool(pool_); });
+    graph_.reset();
+    try_to([&] {
+      if (device_memory::getPoolUseCount(device_, pool_) > 0) device_memory::releasePool(device_, pool_);
+    });
+    try_to([&] { host_memory->release_pool(pool_); });
+  }
+
   at::cuda::CUDAGraph graph_;
+  at::MempoolId_t pool_{0, 0};
+  c10::DeviceIndex device_ = 0;
 };
 #endif
 

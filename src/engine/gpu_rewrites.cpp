@@ -1,5 +1,7 @@
 #include "gpu_rewrites.hpp"
 
+#include <c10/core/impl/LocalDispatchKeySet.h>
+
 #include <algorithm>
 #include <set>
 
@@ -119,6 +121,9 @@ std::vector<std::size_t> factors_of(const std::string& name) {
                                                                        {"aten::conv1d", {0, 1, 2}},
                                                                        {"aten::conv2d", {0, 1, 2}},
                                                                        {"aten::conv3d", {0, 1, 2}},
+                                                                       {"aten::conv_transpose1d", {0, 1, 2}},
+                                                                       {"aten::conv_transpose2d", {0, 1, 2}},
+                                                                       {"aten::conv_transpose3d", {0, 1, 2}},
                                                                        {"aten::linear", {0, 1, 2}},
                                                                        {"aten::addmm", {0, 1, 2}},
                                                                        {"aten::baddbmm", {0, 1, 2}},
@@ -130,14 +135,24 @@ std::vector<std::size_t> factors_of(const std::string& name) {
   return found != factors.end() ? found->second : std::vector<std::size_t>{};
 }
 
+/// Operators that libtorch has for float32 and more alone, or for arguments of one type.
+bool takes_float32(const std::string& name) {
+  static const std::set<std::string> names{"aten::lerp", "aten::view_as_complex", "aten::complex", "aten::polar"};
+  return names.contains(name) || name.starts_with("aten::fft_");
+}
+
+bool repeats_pixels(const std::string& name) {
+  return name.starts_with("aten::upsample_nearest") || name.starts_with("aten::_upsample_nearest_exact");
+}
+
 at::MemoryFormat channels_last(std::int64_t dimensions) {
   return dimensions == 4   ? at::MemoryFormat::ChannelsLast
          : dimensions == 5 ? at::MemoryFormat::ChannelsLast3d
                            : at::MemoryFormat::Contiguous;
 }
 
-bool is_float(const IValue& value) {
-  return value.isTensor() && value.toTensor().defined() && value.toTensor().scalar_type() == torch::kFloat32;
+bool is_of(const IValue& value, torch::ScalarType type) {
+  return value.isTensor() && value.toTensor().defined() && value.toTensor().scalar_type() == type;
 }
 
 }  // namespace
@@ -205,17 +220,26 @@ void convert_products(Trace& trace, torch::ScalarType type, Converted& converted
     if (operation.name == group_norm) {
       operation.run = [run = std::move(operation.run)](Stack& stack) {
         // As its weights are.
-        if (!stack.at(2).isTensor() || is_float(stack.at(2)))
+        if (!stack.at(2).isTensor() || is_of(stack.at(2), torch::kFloat32))
           stack.at(0) = stack.at(0).toTensor().to(torch::kFloat32, false, false, at::MemoryFormat::Contiguous);
         run(stack);
       };
       continue;
     }
-    if (operation.name == "aten::lerp") {  // which takes no two types
-      operation.run = [run = std::move(operation.run)](Stack& stack) {
+    if (takes_float32(operation.name)) {
+      operation.run = [run = std::move(operation.run), type](Stack& stack) {
         for (IValue& argument : stack) {
-          if (argument.isTensor()) argument = argument.toTensor().to(torch::kFloat32);
+          // In the order that it had: a copy that changes neither that nor the type is not in the trace.
+          if (is_of(argument, type) || is_of(argument, torch::kFloat32))
+            argument = argument.toTensor().to(torch::kFloat32, false, false, at::MemoryFormat::Contiguous);
         }
+        run(stack);
+      };
+      continue;
+    }
+    if (repeats_pixels(operation.name)) {  // exactly, in any type; autocast has it in float32
+      operation.run = [run = std::move(operation.run)](Stack& stack) {
+        const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
         run(stack);
       };
       continue;
@@ -238,7 +262,7 @@ void convert_products(Trace& trace, torch::ScalarType type, Converted& converted
     if (factors.empty()) continue;
     operation.run = [run = std::move(operation.run), factors, convolves, type](Stack& stack) {
       for (const std::size_t at : factors) {
-        if (at >= stack.size() || !is_float(stack[at])) continue;
+        if (at >= stack.size() || !is_of(stack[at], torch::kFloat32)) continue;
         const Tensor factor = stack[at].toTensor();
         const auto format = convolves && at == 0 ? channels_last(factor.dim()) : at::MemoryFormat::Preserve;
         stack[at] = factor.to(type, false, false, format);

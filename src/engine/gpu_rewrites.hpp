@@ -26,7 +26,7 @@ using Converted = std::map<c10::intrusive_ptr<c10::TensorImpl>, torch::Tensor>;
 
 /// The factors of products become `type`, those of convolutions channels-last as well, in one copy each; weights once,
 /// which `converted` keeps for traces of the same network. Normalizations of groups, which libtorch has for float32 in
-/// the usual order, are given that in one copy.
+/// the usual order, are given that in one copy; what libtorch has for float32 alone is given that.
 void convert_products(Trace& trace, torch::ScalarType type, Converted& converted);
 
 }  // namespace onestep::engine

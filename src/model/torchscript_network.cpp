@@ -5,9 +5,12 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
+#include <set>
 
 #include "autocast.hpp"
 #include "engine.hpp"
+#include "exact_convolutions.hpp"
 #include "gpu.hpp"
 #include "metadata.hpp"
 #include "model_file.hpp"
@@ -81,13 +84,43 @@ void check_arguments(const torch::jit::Module& module, const std::string& file, 
   }
 }
 
+using torch::jit::Node;
+
+/// Every node of the function, and of those that it calls; each function once.
+void for_each_node(torch::jit::Function& function, std::set<const torch::jit::Function*>& seen,
+                   const std::function<void(Node*)>& act) {
+  if (!function.isGraphFunction() || !seen.insert(&function).second) return;
+  const std::function<void(torch::jit::Block*)> visit = [&](torch::jit::Block* code) {
+    for (auto node = code->nodes().begin(); node != code->nodes().end();) {
+      Node* current = *node++;  // which may be replaced
+      for (torch::jit::Block* inner : current->blocks()) visit(inner);
+      if (current->kind() == torch::jit::prim::CallFunction)
+        for_each_node(*current->input(0)->type()->expectRef<c10::FunctionType>().function(), seen, act);
+      act(current);
+    }
+  };
+  visit(toGraphFunction(function).graph()->block());
+}
+
 /// A device that the code names is the one on which the network was made; it means the one on which it runs.
-void name_device(torch::jit::Block* code, torch::Device device) {
-  for (torch::jit::Node* node : code->nodes()) {
-    for (torch::jit::Block* inner : node->blocks()) name_device(inner, device);
-    if (node->kind() != torch::jit::prim::Constant || node->output()->type()->kind() != c10::TypeKind::DeviceObjType)
-      continue;
+void name_device(Node* node, torch::Device device) {
+  if (node->kind() == torch::jit::prim::Constant && node->output()->type()->kind() == c10::TypeKind::DeviceObjType)
     node->s_(torch::jit::attr::value, device.str());
+}
+
+/// The code as it is to run on the device.
+void settle(const torch::jit::Module& module, torch::Device device) {
+  std::set<const torch::jit::Function*> seen;
+  for (const torch::jit::Module& part : module.modules()) {
+    for (const torch::jit::Method& method : part.get_methods()) {
+      for_each_node(method.function(), seen, [&](Node* node) {
+        name_device(node, device);
+        if (!device.is_cpu()) convolve_exactly(node);
+      });
+      // The part of torch's optimizer that decides types: a number that was traced is a tensor of double precision
+      // until then.
+      torch::jit::CanonicalizeOps(method.graph());
+    }
   }
 }
 
@@ -227,14 +260,7 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
   try {
     torch::jit::Module module = torch::jit::load(file, options.device);
     module.eval();
-    for (const torch::jit::Module& part : module.modules()) {
-      for (const torch::jit::Method& method : part.get_methods()) {
-        name_device(method.graph()->block(), options.device);
-        // The part of torch's optimizer that decides types: a number that was traced is a tensor of double precision
-        // until then.
-        torch::jit::CanonicalizeOps(method.graph());
-      }
-    }
+    settle(module, options.device);
     check_arguments(module, file, info);
     const NetworkInput trial = trial_input(info, options.device);
     // A few calls do not repay what torch's own optimizer takes.

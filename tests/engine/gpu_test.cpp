@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <torch/script.h>
 
+#include <map>
 #include <set>
 
 #include "autocast.hpp"
+#include "gpu_rewrites.hpp"
 #include "model_file.hpp"
 #include "network_files.hpp"
 #include "onestep/tensor/denoiser.hpp"
@@ -151,6 +153,36 @@ TEST(GpuNetwork, GoesOnWithoutAGraphWhereNoneCanBeCaptured) {
   EXPECT_NE(report.instruction_set.find("no graph"), std::string::npos) << report.instruction_set;
 }
 
+TEST(GpuNetwork, TriesToCaptureANetworkOnceIfItCannotBe) {
+  const torch::InferenceMode guard;
+  File file("edm_ddpmpp");
+  simulated_gpu::refuse_captures(true);
+  simulated_gpu::reset();
+  const auto network = file.compiled();
+  for (const std::int64_t samples : {1, 1, 3, 3}) network->forward(moved(input_of(file.info, samples)));
+  simulated_gpu::refuse_captures(false);
+  EXPECT_EQ(simulated_gpu::counts().captures, 1);
+}
+
+TEST(GpuNetwork, GoesOnWithoutAGraphWhereThereIsNoMemoryForOne) {
+  const torch::InferenceMode guard;
+  File file("openai_scale_shift");
+  const auto network = file.compiled();
+  const auto error = [&](const NetworkInput& input) {
+    return largest(network->forward(moved(input)).cpu() - file.on_cpu.forward(input));
+  };
+  const NetworkInput large = input_of(file.info, 64), small = input_of(file.info, 1);
+  simulated_gpu::reset();
+  EXPECT_LE(error(large), 1e-4);
+  simulated_gpu::limit_memory(simulated_gpu::counts().most_in_use);
+  simulated_gpu::reset();
+  for (int turn = 0; turn < 3; ++turn) EXPECT_LE(error(large), 1e-4);
+  EXPECT_EQ(simulated_gpu::counts().replays, 0);
+  for (int turn = 0; turn < 3; ++turn) EXPECT_LE(error(small), 1e-4);
+  EXPECT_EQ(simulated_gpu::counts().replays, 2) << "for one sample there is enough";
+  simulated_gpu::limit_memory(simulated_gpu::no_limit);
+}
+
 TEST(GpuNetwork, KeepsFewShapesAndKnowsThemAgain) {
   const torch::InferenceMode guard;
   File file("edm_ddpmpp");
@@ -242,6 +274,80 @@ TEST(GpuNetwork, RunsANetworkThatUsesNoConditionAtEveryLevel) {
     EXPECT_TRUE(torch::equal(network->forward(input).cpu(), torch::full({2, 1, 4, 4}, 3.0f))) << level;
   }
   EXPECT_TRUE(network->report(moved({.x = torch::ones({2, 1, 4, 4}), .noise = torch::zeros({2})})).compiled);
+}
+
+/// A network in TorchScript, of one weight, [2, 2, 3, 3].
+torch::jit::Module module_of(const std::string& forward, torch::Device device) {
+  torch::jit::Module module("network");
+  module.register_buffer("weight", torch::linspace(-1, 1, 36, device).reshape({2, 2, 3, 3}));
+  module.define("def forward(self, x, noise):\n" + forward);
+  module.eval();
+  return module;
+}
+
+TEST(GpuNetwork, GivesFloat32ToWhatTakesNothingLess) {
+  const torch::InferenceMode guard;
+  const std::string forward = R"(
+    y = torch.conv2d(x, self.weight, padding=[1, 1]) + noise.reshape([-1, 1, 1, 1])
+    spectrum = torch.fft_rfft2(y.float())
+    pairs = torch.view_as_complex(y.reshape([-1, 2, 4, 2, 2]).contiguous())
+    return torch.fft_irfft2(spectrum * 0.5, [4, 4]) + torch.view_as_real(pairs * pairs).reshape(y.size())
+)";
+  torch::jit::Module on_cpu = module_of(forward, torch::kCPU), on_gpu = module_of(forward, simulated_gpu::device);
+  const NetworkInput input{.x = torch::linspace(-2, 2, 96).reshape({3, 2, 4, 4}), .noise = torch::ones({3})};
+  const Tensor plain = run_as_it_is(on_cpu, input);
+  const auto network =
+      compile_for_gpu(on_gpu, nullptr, moved(input), on_device(plain, simulated_gpu::device), Precision::bf16);
+  const double difference = largest(network->forward(moved(input)).cpu() - plain);
+  EXPECT_GT(difference, 0);
+  EXPECT_LE(difference, 0.02 * largest(plain));  // factors of 8 bits, one of them squared
+}
+
+TEST(GpuNetwork, RepeatsPixelsInTheTypeTheyCameIn) {
+  const torch::InferenceMode guard;
+  torch::jit::Module module = module_of(R"(
+    return torch.upsample_nearest2d(torch.conv2d(x, self.weight), None, [2.0, 2.0]) * noise.reshape([-1, 1, 1, 1])
+)",
+                                        simulated_gpu::device);
+  Trace traced = trace(module, moved({.x = torch::ones({1, 2, 4, 4}), .noise = torch::ones({1})}));
+  Converted converted;
+  convert_products(traced, torch::kBFloat16, converted);
+  const ComputesIn reduced(simulated_gpu::device.type(), Precision::bf16);
+  std::map<ValueId, Tensor> values;
+  for (const ValueId input : traced.inputs)
+    values[input] = torch::ones(traced.values[input].sizes, simulated_gpu::device);
+  for (const Operation& operation : traced.operations) {
+    const std::vector<Tensor> results = call(operation, [&](ValueId value) {
+      const Tensor& constant = traced.values[value].constant;
+      return constant.defined() ? constant : values.at(value);
+    });
+    values[operation.results[0]] = results[0];
+    if (operation.name == "aten::upsample_nearest2d") {
+      EXPECT_EQ(results[0].scalar_type(), torch::kBFloat16);
+    }
+  }
+  EXPECT_EQ(values.at(traced.result).sizes(), torch::IntArrayRef({1, 2, 4, 4}));
+}
+
+TEST(GpuNetwork, ComputesFloat32InFloat32) {
+  const torch::InferenceMode guard;
+  for (const std::string& file : {path("edm_ddpmpp"), std::string(ONESTEP_TINY_MODELS "/Convolutions.pt")}) {
+    const ModelInfo info = read_model_info(file);
+    const NetworkInput input = input_of(info, 3);
+    Plain on_gpu(file, simulated_gpu::device);
+    simulated_gpu::reset();
+    on_gpu.forward(moved(input));
+    EXPECT_GT(simulated_gpu::counts().convolutions_in_tf32, 0) << "TorchScript's own are TF32";
+    simulated_gpu::reset();
+    for (const bool compile : {true, false}) {
+      const auto network =
+          load_torchscript(file, info,
+                           {.device = simulated_gpu::device, .compile = compile, .precision = Precision::fp32})
+              .network;
+      EXPECT_LE(largest(network->forward(moved(input)).cpu() - Plain(file, torch::kCPU).forward(input)), 1e-4);
+    }
+    EXPECT_EQ(simulated_gpu::counts().convolutions_in_tf32, 0) << file;
+  }
 }
 
 TEST(GpuNetwork, AsksForProductsOfMatricesWithoutTf32) {

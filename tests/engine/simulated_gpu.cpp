@@ -6,10 +6,12 @@
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #include <ATen/native/Resize.h>
 #include <ATen/native/TensorFactories.h>
+#include <ATen/ops/_convolution_compositeexplicitautograd_dispatch.h>
 #include <ATen/ops/_reshape_alias_native.h>
 #include <ATen/ops/as_strided_cpu_dispatch.h>
 #include <ATen/ops/view_native.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <malloc.h>
 #include <torch/library.h>
 
 #include <cstdlib>
@@ -26,6 +28,13 @@ using torch::jit::Stack;
 Counts counted;
 bool captures_fail = false;
 
+/// The work that is being captured.
+std::vector<std::function<void()>>* captured = nullptr;
+
+void require_no_capture(const char* what) {
+  TORCH_CHECK(!captured, what, " is not permitted when a stream is capturing");
+}
+
 /// Copies to the host that have not arrived.
 std::deque<std::function<void()>> on_their_way;
 std::size_t arrived = 0;
@@ -41,13 +50,30 @@ void wait() { wait_until(arrived + on_their_way.size()); }
 
 // --- memory
 
-struct Memory : c10::Allocator {
-  c10::DataPtr allocate(std::size_t bytes) override {
-    void* memory = bytes == 0 ? nullptr : std::aligned_alloc(64, (bytes + 63) / 64 * 64);
-    return {memory, memory, &std::free, device};
+std::size_t memory_in_use = 0, memory_limit = no_limit;
+
+struct Memory : c10::DeviceAllocator {
+  static constexpr std::size_t head = 64;  // bytes, which hold how many follow
+  static void release(void* block) {
+    memory_in_use -= *static_cast<std::size_t*>(block);
+    std::free(block);
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &std::free; }
+  c10::DataPtr allocate(std::size_t bytes) override {
+    TORCH_CHECK_WITH(OutOfMemoryError, memory_in_use + bytes <= memory_limit, "no memory is left");
+    void* block = std::aligned_alloc(head, head + (bytes + head - 1) / head * head);
+    *static_cast<std::size_t*>(block) = bytes;
+    memory_in_use += bytes;
+    counted.most_in_use = std::max(counted.most_in_use, memory_in_use);
+    return {static_cast<std::byte*>(block) + head, block, &release, device};
+  }
   void copy_data(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
+
+  bool initialized() override { return true; }
+  void emptyCache(c10::MempoolId_t) override { require_no_capture("giving memory back"); }
+  void recordStream(const c10::DataPtr&, c10::Stream) override {}
+  c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex) override { return {}; }
+  void resetAccumulatedStats(c10::DeviceIndex) override {}
+  void resetPeakStats(c10::DeviceIndex) override {}
 } memory;
 REGISTER_ALLOCATOR(c10::kPrivateUse1, &memory);
 
@@ -122,13 +148,6 @@ struct Hooks : at::PrivateUse1HooksInterface {
 } hooks;
 
 // --- graphs
-
-/// The work that is being captured.
-std::vector<std::function<void()>>* captured = nullptr;
-
-void require_no_capture(const char* what) {
-  TORCH_CHECK(!captured, what, " is not permitted when a stream is capturing");
-}
 
 /// Does the work, or only notes it. What it writes has no values until a replay.
 void launch(std::function<void()> work, const std::vector<Tensor>& written) {
@@ -247,6 +266,16 @@ c10::IValue mapped(const c10::IValue& value, const std::function<Tensor(const Te
   return value;
 }
 
+Tensor convolution(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias, c10::SymIntArrayRef stride,
+                   c10::SymIntArrayRef padding, c10::SymIntArrayRef dilation, bool transposed,
+                   c10::SymIntArrayRef output_padding, c10::SymInt groups, bool benchmark, bool deterministic,
+                   bool cudnn_enabled, bool allow_tf32) {
+  counted.convolutions_in_tf32 += allow_tf32 && x.scalar_type() == torch::kFloat32;
+  return at::compositeexplicitautograd::_convolution_symint(x, weight, bias, stride, padding, dilation, transposed,
+                                                            output_padding, groups, benchmark, deterministic,
+                                                            cudnn_enabled, allow_tf32);
+}
+
 /// Every other operator is the CPU's, on the same memory.
 void run_on_cpu(const c10::OperatorHandle& called, Stack* stack) {
   // The one that has another name for others' hardware.
@@ -324,6 +353,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
   library.impl("_reshape_alias", reshape_alias);
   library.impl("_copy_from", copy_from);
   library.impl("_local_scalar_dense", value_of);
+  library.impl("_convolution", convolution);
   library.impl("native_group_norm", torch::CppFunction::makeFromBoxedFunction<&run_on_cpu>());
   library.impl("convolution_overrideable", torch::CppFunction::makeFromBoxedFunction<&run_on_cpu>());
 }
@@ -351,7 +381,11 @@ const bool is_registered = [] {
 }  // namespace
 
 Counts counts() { return counted; }
-void reset() { counted = {}; }
+void reset() {
+  counted = {};
+  counted.most_in_use = memory_in_use;
+}
+void limit_memory(std::size_t bytes) { memory_limit = bytes; }
 void refuse_captures(bool refuse) { captures_fail = refuse; }
 
 }  // namespace onestep::simulated_gpu

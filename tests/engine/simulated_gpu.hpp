@@ -2,6 +2,8 @@
 
 #include <torch/types.h>
 
+#include <limits>
+
 namespace onestep::simulated_gpu {
 
 // libtorch's device for others' hardware, simulated on the CPU, with what makes a GPU hard to use rightly: the host
@@ -16,11 +18,17 @@ struct Counts {
   int operators = 0;  ///< Started by the host, one at a time.
   int waits = 0;      ///< Of the host for the device.
   int captures = 0, replays = 0;
+  int convolutions_in_tf32 = 0;  ///< That would have been: they were allowed it.
+  std::size_t most_in_use = 0;   ///< Bytes of memory.
 };
 Counts counts();
 void reset();
 
 /// Capturing fails from now on, or does not.
 void refuse_captures(bool refuse);
+
+/// From now on there are no more bytes than these.
+void limit_memory(std::size_t bytes);
+inline constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
 }  // namespace onestep::simulated_gpu

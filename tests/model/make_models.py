@@ -66,16 +66,41 @@ class NoCondition(nn.Module):
         return 3 * x
 
 
+def columns():
+    return torch.arange(4, device="cuda:0", dtype=torch.float32)
+
+
 class NamesItsDevice(nn.Module):
     """As tracing on a GPU leaves it."""
 
     def forward(self, x, noise):
-        y = x + torch.arange(4, device="cuda:0", dtype=torch.float32)
+        y = x + columns()
         return y.to("cuda:0") + noise[:, None, None, None]
 
 
+class Convolutions(nn.Module):
+    """All that libtorch has of them."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.plain = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+        self.back = nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1, output_padding=1, groups=2)
+        self.same = nn.Conv2d(4, 4, (2, 3), padding="same", dilation=(1, 2))
+        self.valid = nn.Conv1d(4, 4, 1, padding="valid")
+        self.volume = nn.Conv3d(4, 1, (1, 3, 3), padding=(0, 1, 1), bias=False)
+        self.register_buffer("kernel", torch.rand(1, 1, 3))
+
+    def forward(self, x, noise):
+        alone = nn.functional.conv1d(torch.ones(1, 6, device=x.device), self.kernel)  # [1, 4], without a batch
+        y = self.same(self.back(self.plain(x)) + alone)
+        y = self.valid(y.flatten(2)).reshape(y.shape)
+        y = torch.convolution(y, self.same.weight, None, [1, 1], [1, 1], [2, 1], False, [0, 0], 1)
+        return self.volume(y[:, :, None])[:, :, 0] + noise[:, None, None, None]
+
+
 for module in (Good, ThreeArguments, WrongShape, WrongType, NotANumber, MixesRows, TakesTheFirstRow, Throws,
-               NamesItsDevice, NoCondition):
+               NamesItsDevice, NoCondition, Convolutions):
     scripted = torch.jit.script(module())
     torch.jit.save(scripted, str(folder / f"{module.__name__}.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
 
