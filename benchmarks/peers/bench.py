@@ -42,8 +42,8 @@ def install(venv: Path) -> Path:
 
 
 class Bench:
-    def __init__(self, onestep: Path, python: Path, work: Path, threads: int):
-        self.onestep, self.python, self.work, self.threads = onestep, python, work, threads
+    def __init__(self, onestep: Path, python: Path, work: Path, threads: int, device: str):
+        self.onestep, self.python, self.work, self.threads, self.device = onestep, python, work, threads, device
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1",
                             "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor")}
 
@@ -88,7 +88,7 @@ class Bench:
     def measure(self, peer: str, network: str, batch: int, folder: Path, seconds: float) -> dict:
         try:
             printed = self.script("measure.py", peer, network, self.model(network), folder, "--batch", batch, "--threads",
-                                  self.threads, "--seconds", seconds, "--onestep", self.onestep)
+                                  self.threads, "--device", self.device, "--seconds", seconds, "--onestep", self.onestep)
         except subprocess.TimeoutExpired:
             return {"failed": f"took more than {LONGEST_MEASUREMENT} s"}
         except subprocess.CalledProcessError as error:  # not a Python exception: those are in what it prints
@@ -96,19 +96,19 @@ class Bench:
             return {"failed": signal.Signals(-error.returncode).name if crashed else f"ended with {error.returncode}"}
         return json.loads(printed.splitlines()[-1])  # Inductor prints too
 
-    def measure_machine(self) -> dict:
-        return json.loads(self.script("machine.py", "--threads", self.threads, *["--bf16"] * processor.has_bf16()))
+    def machine(self, *options: str) -> dict:
+        return json.loads(self.script("machine.py", "--threads", self.threads, "--device", self.device, *options))
 
     def cold_starts(self) -> dict[str, list[object]]:
         """What a user would start to get one picture; its file comes last. The network is one of diffusers', exported."""
         folder, model = self.work / "diffusers", self.work / "diffusers.pt"
         if not model.exists():
             say("making a pipeline of diffusers")
-            self.script("cold_start_diffusers.py", folder, "--write")
+            self.script("cold_start_diffusers.py", folder, "cpu", "--write")
             self.script("../../models/export.py", "diffusers", folder, model, "--onestep", self.onestep)
-        return {"onestep generate": [self.onestep, "generate", model, "--count", 1, "-o"],
-                "Python, torch.jit": [self.python, HERE / "cold_start_torchscript.py", model],
-                "Python, diffusers": [self.python, HERE / "cold_start_diffusers.py", folder]}
+        return {"onestep generate": [self.onestep, "generate", model, "--device", self.device, "--count", 1, "-o"],
+                "Python, torch.jit": [self.python, HERE / "cold_start_torchscript.py", model, self.device],
+                "Python, diffusers": [self.python, HERE / "cold_start_diffusers.py", folder, self.device]}
 
     def measure_cold_start(self, command: list[object]) -> dict:
         """The second start in a row, as the first may read the program from the disk."""

@@ -1,6 +1,6 @@
-"""One picture with diffusers, as its documentation does it: cold_start_diffusers.py FOLDER PNG
+"""One picture with diffusers, as its documentation does it: cold_start_diffusers.py FOLDER DEVICE PNG
 
-cold_start_diffusers.py FOLDER --write makes the pipeline first: about as large as `medium` of networks.py."""
+cold_start_diffusers.py FOLDER DEVICE --write makes the pipeline first: about as large as `medium` of networks.py."""
 
 import sys
 
@@ -18,9 +18,10 @@ def write(folder: str) -> None:
     print(f"{sum(tensor.numel() for tensor in unet.parameters()) / 1e6:.1f} million parameters", file=sys.stderr)
 
 
-if sys.argv[2] == "--write":
-    write(sys.argv[1])
+folder, device, picture = sys.argv[1:]
+if picture == "--write":
+    write(folder)
 else:
-    pipeline = ConsistencyModelPipeline.from_pretrained(sys.argv[1])
+    pipeline = ConsistencyModelPipeline.from_pretrained(folder).to(device)
     pipeline.set_progress_bar_config(disable=True)
-    pipeline(num_inference_steps=1).images[0].save(sys.argv[2])
+    pipeline(num_inference_steps=1).images[0].save(picture)

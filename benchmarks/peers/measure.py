@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""One measurement, in a process of its own: measure.py PEER NETWORK MODEL FOLDER --batch N --threads N --seconds S
+"""One measurement, in a process of its own: measure.py PEER NETWORK MODEL FOLDER --batch N --threads N --device D
+--seconds S
 
 FOLDER is what prepare.py wrote. A peer is timed only if its result is right. Prints JSON: seconds a call, and the memory
 that the process took at most."""
@@ -65,9 +66,9 @@ def run_onestep(*command: str) -> tuple[str, int]:
 
 
 def measure_onestep(program: str, precision: str, batch: dict[str, numpy.ndarray], model: Path, threads: int,
-                    seconds: float) -> dict:
+                    device: str, seconds: float) -> dict:
     """Its time is that of the sampler, which draws noise, and hands samples over: more than the peers are asked for."""
-    machine = ["--precision", precision, "--threads", str(threads), "--batch", str(len(batch["x"]))]
+    machine = ["--precision", precision, "--threads", str(threads), "--device", device, "--batch", str(len(batch["x"]))]
     with tempfile.TemporaryDirectory() as folder:
         noise, samples = Path(folder) / "noise.npy", Path(folder) / "samples.npy"
         numpy.save(noise, batch["z"])
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--device", required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--onestep", required=True)
     options = parser.parse_args()
@@ -97,10 +99,11 @@ def main() -> None:
     peer = PEERS[options.peer]
     try:
         if peer.start is None:
-            found = measure_onestep(options.onestep, peer.precision, batch, options.model, options.threads, options.seconds)
+            found = measure_onestep(options.onestep, peer.precision, batch, options.model, options.threads, options.device,
+                                    options.seconds)
         else:
             job = Job(options.network, options.model, options.folder / "model.onnx",
-                      {name: batch[name] for name in ("x", "noise", "label")}, options.threads)
+                      {name: batch[name] for name in ("x", "noise", "label")}, options.threads, options.device)
             found = measure_call(peer.start(job), batch["result"], peer.precision, options.seconds)
     except Exception as error:  # whatever a peer throws: that it can't run this network is a result
         found = {"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else 'no message'}"}

@@ -25,12 +25,14 @@ class Job:
     onnx: Path  # the same network
     inputs: dict[str, numpy.ndarray]  # x [N, C, H, W], noise [N], label [N]
     threads: int
+    device: str  # as torch names it
 
     def tensors(self) -> list[torch.Tensor]:
-        """For torch, which is told the threads on the way."""
+        """For torch, which is told the threads on the way, and that float32 is no TF32."""
         import torch
         torch.set_num_threads(self.threads)
-        return [torch.from_numpy(array) for array in self.inputs.values()]
+        torch.backends.cudnn.allow_tf32 = False
+        return [torch.from_numpy(array).to(self.device) for array in self.inputs.values()]
 
 
 def torchscript(job: Job, prepared: str = "") -> Call:
@@ -38,25 +40,26 @@ def torchscript(job: Job, prepared: str = "") -> Call:
     convolutions a reordering, which was faster here than optimize_for_inference; that packs weights for oneDNN instead."""
     import torch
     inputs = job.tensors()
-    network = torch.jit.load(str(job.model)).eval()
+    network = torch.jit.load(str(job.model), map_location=job.device).eval()
     if prepared == "channels_last":
         network = torch.jit.freeze(network.to(memory_format=torch.channels_last))
         inputs[0] = inputs[0].contiguous(memory_format=torch.channels_last)
     elif prepared == "optimize_for_inference":
         network = torch.jit.optimize_for_inference(torch.jit.freeze(network))
-    return torch.inference_mode()(lambda: network(*inputs))
+    return torch.inference_mode()(lambda: network(*inputs).cpu())
 
 
 def eager(job: Job, bf16: bool, compiled: bool = False) -> Call:
-    """The Python module in channels_last, as oneDNN and Inductor like it.
+    """The Python module in channels_last, as oneDNN, cuDNN and Inductor like it.
 
     bf16 is autocast, whose list of operators that keep float32 is PyTorch's own advice; weights are cast beforehand, as
     autocast would cast those of a network without gradients in every call. Inductor: freezing packs weights for oneDNN;
-    the C++ wrapper spares small networks Python between kernels; max-autotune tries the GEMM templates."""
+    the C++ wrapper spares small networks Python between kernels, as CUDA graphs do on a GPU; max-autotune tries the GEMM
+    templates."""
     import torch
     import networks
     inputs = job.tensors()
-    network = networks.module(job.model, job.network).to(memory_format=torch.channels_last)
+    network = networks.module(job.model, job.network).to(job.device, memory_format=torch.channels_last)
     inputs[0] = inputs[0].contiguous(memory_format=torch.channels_last)
     if bf16:
         for layer in network.modules():
@@ -64,13 +67,15 @@ def eager(job: Job, bf16: bool, compiled: bool = False) -> Call:
                 layer.to(torch.bfloat16)
     if compiled:
         import torch._inductor.config as inductor
-        inductor.freezing = inductor.cpp_wrapper = True
-        network = torch.compile(network, mode="max-autotune-no-cudagraphs", dynamic=False)
+        inductor.freezing = True
+        inductor.cpp_wrapper = job.device == "cpu"
+        network = torch.compile(network, mode="max-autotune-no-cudagraphs" if job.device == "cpu" else "max-autotune",
+                                dynamic=False)
 
     @torch.inference_mode()
     def call() -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return network(*inputs).float()
+        with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=bf16):
+            return network(*inputs).float().cpu()
 
     return call
 
@@ -123,21 +128,27 @@ class Peer:
     precision: str  # fp32 or bf16, or auto: what onestep finds best
     start: Callable[[Job], Call] | None  # none: the program onestep
     smallest_batch: int = 1
+    devices: tuple[str, ...] = ("cpu",)
+
+    def runs_on(self, device: str) -> bool:
+        return device.split(":")[0] in self.devices
 
 
+EVERYWHERE = ("cpu", "cuda")
 PEERS = {peer.name: peer for peer in (
-    Peer("onestep", "onestep, auto", "auto", None),
-    Peer("onestep-fp32", "onestep, fp32", "fp32", None),
-    Peer("torchscript", "TorchScript", "fp32", torchscript),
+    Peer("onestep", "onestep, auto", "auto", None, devices=EVERYWHERE),
+    Peer("onestep-fp32", "onestep, fp32", "fp32", None, devices=EVERYWHERE),
+    Peer("torchscript", "TorchScript", "fp32", torchscript, devices=EVERYWHERE),
     Peer("frozen", "TorchScript, frozen, channels_last", "fp32", partial(torchscript, prepared="channels_last")),
     Peer("optimized", "TorchScript, optimize_for_inference", "fp32",
          partial(torchscript, prepared="optimize_for_inference")),
-    Peer("compile", "torch.compile", "fp32", partial(eager, bf16=False, compiled=True)),
+    Peer("eager", "PyTorch", "fp32", partial(eager, bf16=False), devices=("cuda",)),
+    Peer("compile", "torch.compile", "fp32", partial(eager, bf16=False, compiled=True), devices=EVERYWHERE),
     Peer("onnxruntime", "ONNX Runtime", "fp32", onnxruntime),
     Peer("openvino", "OpenVINO", "fp32", partial(openvino, precision="f32")),
     Peer("openvino-streams", "OpenVINO, streams", "fp32", partial(openvino, precision="f32", streams=True), 2),
-    Peer("eager-bf16", "PyTorch, bf16", "bf16", partial(eager, bf16=True)),
-    Peer("compile-bf16", "torch.compile, bf16", "bf16", partial(eager, bf16=True, compiled=True)),
+    Peer("eager-bf16", "PyTorch, bf16", "bf16", partial(eager, bf16=True), devices=EVERYWHERE),
+    Peer("compile-bf16", "torch.compile, bf16", "bf16", partial(eager, bf16=True, compiled=True), devices=EVERYWHERE),
     Peer("openvino-bf16", "OpenVINO, bf16", "bf16", partial(openvino, precision="bf16")),
     Peer("openvino-streams-bf16", "OpenVINO, streams, bf16", "bf16", partial(openvino, precision="bf16", streams=True), 2),
 )}

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""onestep beside what else runs the same networks on this processor. Installs the peers, makes the networks, measures, and
-prints tables in Markdown. What has been measured is kept: a run that was interrupted goes on where it stopped."""
+"""onestep beside what else runs the same networks on this processor, or on a GPU. Installs the peers, makes the networks,
+measures, and prints tables in Markdown. What has been measured is kept: a run that was interrupted goes on where it
+stopped."""
 
 import argparse
 import json
+import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -48,19 +51,28 @@ def parse_arguments() -> argparse.Namespace:
 
     add("--onestep", Path, ROOT / "build/src/onestep", "the program (default: build/src/onestep)")
     add("--networks", one_of(NETWORKS), NETWORKS, f"of {','.join(NETWORKS)} (default: all)", metavar="A,B")
-    add("--peers", one_of(list(PEERS)), list(PEERS), f"of {','.join(PEERS)} (default: all)", metavar="A,B")
+    add("--device", str, "cpu", "cpu, cuda or cuda:1 (default: %(default)s)")
+    add("--peers", one_of(list(PEERS)), list(PEERS), f"of {','.join(PEERS)} (default: those of the device)", metavar="A,B")
     add("--batches", sizes, [1, 8, 64], "images a call (default: 1,8,64)", metavar="1,8,64")
     add("--rounds", int, 3, "each measures every peer once; medians are taken over them (default: %(default)s)")
     add("--seconds", float, 2, "of timed calls in one measurement (default: %(default)s)")
     add("--threads", int, len(processor.cores()), "of each peer (default: one a core, %(default)s)")
-    add("--longest", float, 10, "batches are left out whose call takes TorchScript more seconds (default: %(default)s)")
+    add("--longest", float, 10, "on a processor, batches are left out whose call takes TorchScript more seconds (default: "
+        "%(default)s)")
     add("--work", Path, ROOT / "build/peers", "folder for networks and results (default: build/peers)")
     add("--venv", Path, ROOT / ".venv-peers", "folder for the peers (default: .venv-peers)")
     add("--json", Path, None, "everything in the tables", metavar="FILE")
     add("--plot", Path, None, "the tables as bars", metavar="FILE.svg")
     options = parser.parse_args()
+    if options.device != "cpu":
+        options.longest = math.inf
     if options.threads < 1 or options.rounds < 1 or not options.seconds > 0:
         parser.error("--threads, --rounds and --seconds must be above 0")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", options.device):
+        parser.error(f"--device {options.device}: none of cpu, cuda, cuda:1")
+    options.peers = [peer for peer in options.peers if PEERS[peer].runs_on(options.device)]
+    if not options.peers:
+        parser.error(f"--peers: none of them runs on {options.device}")
     if not options.onestep.exists():
         parser.error(f"--onestep {options.onestep}: no such program; scripts/test builds it")
     for name in ("onestep", "work", "venv"):
@@ -68,12 +80,12 @@ def parse_arguments() -> argparse.Namespace:
     return options
 
 
-def why_not(peer: str, batch: int, facts: dict, longest: float) -> str:
+def why_not(peer: str, batch: int, facts: dict, longest: float, device: dict) -> str:
     """Why this is not measured, if it is not."""
     if facts["seconds"][str(batch)] > longest:
         return f"a call takes {facts['seconds'][str(batch)]:.0f} s"
-    if PEERS[peer].precision == "bf16" and not processor.has_bf16():
-        return "this CPU has no bf16"
+    if PEERS[peer].precision == "bf16" and not device["bf16"]:
+        return f"{device['name']} has no bf16"
     if batch < PEERS[peer].smallest_batch:
         return NO_DIFFERENCE
     return ""
@@ -84,6 +96,7 @@ class Run:
 
     def __init__(self, options: argparse.Namespace, bench: Bench, results: Results):
         self.options, self.bench, self.results = options, bench, results
+        self.device = bench.machine("--only-name")
         self.prepared = {network: bench.prepare(network, options.batches) for network in options.networks}
         self.cold_starts = bench.cold_starts()
 
@@ -92,12 +105,12 @@ class Run:
         for network, (folder, facts) in self.prepared.items():
             for batch in self.options.batches:
                 for peer in self.options.peers:
-                    missing = why_not(peer, batch, facts, self.options.longest)
+                    missing = why_not(peer, batch, facts, self.options.longest, self.device)
                     yield network, batch, peer, f"{folder.name}/{batch}/{peer}", missing
 
     def steps(self) -> Iterator[tuple[str, Callable[[], dict]]]:
         """One round."""
-        yield "machine", self.bench.measure_machine
+        yield "machine", self.bench.machine
         for title, command in self.cold_starts.items():
             yield f"cold start/{title}", partial(self.bench.measure_cold_start, command)
         for network, batch, peer, name, missing in self.cells():
@@ -126,7 +139,7 @@ class Run:
                 best = peak.setdefault(precision, dict(kinds))
                 best |= {kind: max(best[kind], value) for kind, value in kinds.items()}
         others = [measured["others"] for *_, name, _ in self.cells() for measured in self.results.of(name)]
-        report = Report(processor.name(), self.options.threads, self.options.batches, peak, others,
+        report = Report(self.device["name"], self.options.threads, self.options.batches, peak, others,
                         {network: facts for network, (_, facts) in self.prepared.items()})
         for network, batch, peer, name, missing in self.cells():
             cell = Cell.of(self.results.of(name), lambda measured, batch=batch: batch / measured["median_seconds"])
@@ -138,9 +151,9 @@ class Run:
 
 def main() -> None:
     options = parse_arguments()
-    bench = Bench(options.onestep, install(options.venv), options.work, options.threads)
+    bench = Bench(options.onestep, install(options.venv), options.work, options.threads, options.device)
     options.work.mkdir(parents=True, exist_ok=True)
-    settings = digest(options.onestep, *[HERE / name for name in MEASURING], processor.name(), options.threads,
+    settings = digest(options.onestep, *[HERE / name for name in MEASURING], processor.name(), options.device, options.threads,
                       options.seconds)
     run = Run(options, bench, Results(options.work / "results.json", settings))
     try:
