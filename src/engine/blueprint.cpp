@@ -76,7 +76,8 @@ View Blueprint::place(ValueId value) {
   lowered.producer.reset();
   if (lowered.lens) {
     const View view = new_value(value, 1);
-    push(depthwise_step({lowered.lens->rows, *as_rows(view, 1), lowered.lens->gather, {}, lowered.lens->what}));
+    push(depthwise_step(
+        {lowered.lens->rows, *as_rows(view, 1), lowered.lens->gather, Depthwise::tap, {}, lowered.lens->what}));
     lowered.view = view;
     lowered.lens = nullptr;
   }

@@ -11,7 +11,7 @@ namespace onestep::engine {
 namespace {
 
 #ifdef ONESTEP_CUDA
-/// libtorch 2.13 has one interface for the graphs of every device but CUDA, whose class is older.
+/// libtorch has one interface for the graphs of every device but CUDA, whose class is older.
 class CudaGraph : public at::GraphImplInterface {
  public:
   void capture_begin(at::MempoolId_t pool, at::GraphCaptureMode mode) override {
@@ -34,7 +34,9 @@ class CudaGraph : public at::GraphImplInterface {
   void reset() override { graph_.reset(); }
   at::MempoolId_t pool() const override { return pool_; }
   void enable_debug_mode() override { graph_.enable_debug_mode(); }
-  void debug_dump(const std::string& path) override { graph_.debug_dump(path); }
+  void debug_dump(const std::string&) override {
+    TORCH_CHECK_NOT_IMPLEMENTED(false, "libtorch 2.14 writes no CUDA graphs to files");
+  }
 
  private:
   /// cuBLAS keeps a workspace for a stream. That of a capture has to lie in the graph's memory, and no other work is to
@@ -43,7 +45,8 @@ class CudaGraph : public at::GraphImplInterface {
     at::cuda::clearCublasWorkspacesForStream(at::cuda::getCurrentCUDAStream().stream());
   }
 
-  /// Where a capture fails, CUDAGraph may leave its memory to it for ever, and the allocators directing others' there.
+  /// Where a capture fails, libtorch 2.13's CUDAGraph may leave its memory to it for ever, and the allocators directing
+  /// others' there; 2.14's reset() tidies that up, if it still is to be done.
   void or_abandon(const std::function<void()>& part) {
     try {
       part();
@@ -62,9 +65,9 @@ class CudaGraph : public at::GraphImplInterface {
     };
     namespace device_memory = c10::cuda::CUDACachingAllocator;
     auto* host_memory = at::getHostAllocator(at::kCUDA);
+    try_to([&] { graph_.reset(); });
     try_to([&] { device_memory::endAllocateToPool(device_, pool_); });
     try_to([&] { host_memory->end_allocate_to_pool(pool_); });
-    graph_.reset();
     try_to([&] {
       if (device_memory::getPoolUseCount(device_, pool_) > 0) device_memory::releasePool(device_, pool_);
     });

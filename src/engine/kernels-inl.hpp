@@ -48,12 +48,19 @@ HWY_INLINE V gelu(V x) {
   return hn::NegMulAdd(half, tail, hn::Max(x, hn::Zero(d)));
 }
 
+/// x tanh(log(1 + u)) with u = exp(x): (1 + u)^2 is 1 + t with t = u (u + 2), and the tangens t / (t + 2). It is 1 long
+/// before x = 20.
+HWY_INLINE V mish(V x) {
+  const V two = hn::Set(d, 2.0f), u = exp_of(hn::Min(x, hn::Set(d, 20.0f))), t = hn::Mul(u, hn::Add(u, two));
+  return hn::Mul(x, hn::Div(t, hn::Add(t, two)));
+}
+
 /// A NaN stays one, whatever an instruction makes of it.
 HWY_INLINE V unless_nan(V x, V y) { return hn::IfThenElse(hn::IsNaN(x), x, y); }
 
 template <Activation::Kind kind>
 struct Activate {
-  float low, high;
+  float low, high, slope;
 
   HWY_INLINE V operator()(V x) const {
     switch (kind) {
@@ -68,10 +75,14 @@ struct Activate {
         const V inner = hn::MulAdd(hn::Set(d, 0.044715f), hn::Mul(x, x), hn::Set(d, 1.0f));
         return gated(x, hn::Mul(hn::Mul(hn::Set(d, 1.5957691216f), x), inner));
       }
+      case Activation::mish:
+        return mish(x);
       case Activation::sigmoid:
         return unless_nan(x, gated(hn::Set(d, 1.0f), x));
       case Activation::tanh:
         return unless_nan(x, hn::Tanh(d, x));
+      case Activation::leaky_relu:
+        return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(hn::Set(d, slope), x), x);
       case Activation::clamp:
         return unless_nan(x, hn::Min(hn::Max(x, hn::Set(d, low)), hn::Set(d, high)));
     }
@@ -82,24 +93,28 @@ struct Activate {
 /// Calls work with the activation as a type of its own, which costs nothing where there is none.
 template <typename Work>
 HWY_INLINE auto with(const Activation& activation, Work work) {
-  const auto [kind, low, high] = activation;
+  const auto [kind, low, high, slope] = activation;
   switch (kind) {
     case Activation::none:
       break;
     case Activation::silu:
-      return work(Activate<Activation::silu>{low, high});
+      return work(Activate<Activation::silu>{low, high, slope});
     case Activation::gelu:
-      return work(Activate<Activation::gelu>{low, high});
+      return work(Activate<Activation::gelu>{low, high, slope});
     case Activation::gelu_tanh:
-      return work(Activate<Activation::gelu_tanh>{low, high});
+      return work(Activate<Activation::gelu_tanh>{low, high, slope});
+    case Activation::mish:
+      return work(Activate<Activation::mish>{low, high, slope});
     case Activation::sigmoid:
-      return work(Activate<Activation::sigmoid>{low, high});
+      return work(Activate<Activation::sigmoid>{low, high, slope});
     case Activation::tanh:
-      return work(Activate<Activation::tanh>{low, high});
+      return work(Activate<Activation::tanh>{low, high, slope});
+    case Activation::leaky_relu:
+      return work(Activate<Activation::leaky_relu>{low, high, slope});
     case Activation::clamp:
-      return work(Activate<Activation::clamp>{low, high});
+      return work(Activate<Activation::clamp>{low, high, slope});
   }
-  return work(Activate<Activation::none>{low, high});
+  return work(Activate<Activation::none>{low, high, slope});
 }
 
 HWY_INLINE V activated(const Activation& activation, V x) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "kernels-inl.hpp"
 
@@ -413,6 +414,28 @@ void depthwise(const float* const* x, std::int64_t taps, std::int64_t channels, 
   }
 }
 
+void weighted_sum(const float* const* x, std::int64_t taps, std::int64_t channels, const float* weights, float* y) {
+  for (std::int64_t c = 0; c < channels; c += lanes) {
+    V sum = hn::Zero(d);
+    for (std::int64_t t = 0; t < taps; ++t) {
+      if (x[t]) sum = hn::MulAdd(hn::LoadU(d, x[t] + c), hn::Set(d, weights[t]), sum);
+    }
+    store_some(sum, y + c, channels - c);
+  }
+}
+
+void largest(const float* const* x, std::int64_t taps, std::int64_t channels, float* y) {
+  for (std::int64_t c = 0; c < channels; c += lanes) {
+    V most = hn::Set(d, -std::numeric_limits<float>::infinity());
+    for (std::int64_t t = 0; t < taps; ++t) {
+      if (!x[t]) continue;
+      const V value = hn::LoadU(d, x[t] + c);
+      most = hn::IfThenElse(hn::Or(hn::Gt(value, most), hn::IsNaN(value)), value, most);
+    }
+    store_some(most, y + c, channels - c);
+  }
+}
+
 void softmax(float* x, std::int64_t count, float scale) {
   float largest = x[0];
   for (std::int64_t i = 1; i < count; ++i) largest = std::max(largest, x[i]);
@@ -473,6 +496,8 @@ HWY_EXPORT(affine);
 HWY_EXPORT(normalize_rows);
 HWY_EXPORT(product);
 HWY_EXPORT(depthwise);
+HWY_EXPORT(weighted_sum);
+HWY_EXPORT(largest);
 HWY_EXPORT(softmax);
 HWY_EXPORT(softmax_over_rows);
 
@@ -486,10 +511,14 @@ std::string with_activation(Activation activation) {
       return " + GELU";
     case Activation::gelu_tanh:
       return " + GELU (tanh)";
+    case Activation::mish:
+      return " + Mish";
     case Activation::sigmoid:
       return " + sigmoid";
     case Activation::tanh:
       return " + tanh";
+    case Activation::leaky_relu:
+      return " + leaky ReLU";
     case Activation::clamp: {
       constexpr float infinity = std::numeric_limits<float>::infinity();
       return activation.low == 0 && activation.high == infinity ? " + ReLU" : " + clamp";
@@ -561,6 +590,14 @@ void product(std::int64_t rows, std::int64_t channels, const float* a, std::int6
 
 void depthwise(const float* const* x, std::int64_t taps, std::int64_t channels, const float* weights, float* y) {
   HWY_DYNAMIC_DISPATCH(depthwise)(x, taps, channels, weights, y);
+}
+
+void weighted_sum(const float* const* x, std::int64_t taps, std::int64_t channels, const float* weights, float* y) {
+  HWY_DYNAMIC_DISPATCH(weighted_sum)(x, taps, channels, weights, y);
+}
+
+void largest(const float* const* x, std::int64_t taps, std::int64_t channels, float* y) {
+  HWY_DYNAMIC_DISPATCH(largest)(x, taps, channels, y);
 }
 
 void softmax(float* x, std::int64_t count, float scale) { HWY_DYNAMIC_DISPATCH(softmax)(x, count, scale); }

@@ -17,13 +17,14 @@ namespace onestep::kernels {
 inline constexpr std::int64_t overread = 64;
 
 /// What a value becomes. SiLU is x sigmoid(x); GELU x Phi(x), with the normal distribution Phi, or with its
-/// approximation by a tangens hyperbolicus (Hendrycks & Gimpel 2016); a clamp min(max(x, low), high), ReLU with low =
-/// 0.
+/// approximation by a tangens hyperbolicus (Hendrycks & Gimpel 2016); Mish x tanh(log(1 + exp(x))) (Misra 2019); leaky
+/// ReLU max(x, 0) + slope min(x, 0); a clamp min(max(x, low), high), ReLU with low = 0.
 struct Activation {
-  enum Kind { none, silu, gelu, gelu_tanh, sigmoid, tanh, clamp };
+  enum Kind { none, silu, gelu, gelu_tanh, mish, sigmoid, tanh, leaky_relu, clamp };
   Kind kind = none;
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
+  float slope = 0;
 };
 /// " + SiLU", for people.
 std::string with_activation(Activation activation);
@@ -103,8 +104,16 @@ void normalize_rows(std::int64_t rows, std::int64_t channels, const float* x, st
 void product(std::int64_t rows, std::int64_t channels, const float* a, std::int64_t a_stride, const float* b,
              std::int64_t b_stride, float* y, std::int64_t y_stride);
 
-/// y[c] = sum over t of x[t][c] * weights[t][c] ; x[t] null: padding. One pixel of a depthwise convolution.
+// One pixel of what leaves channels apart; x[t] null: padding.
+
+/// y[c] = sum over t of x[t][c] * weights[t][c].
 void depthwise(const float* const* x, std::int64_t taps, std::int64_t channels, const float* weights, float* y);
+
+/// y[c] = sum over t of x[t][c] * weights[t].
+void weighted_sum(const float* const* x, std::int64_t taps, std::int64_t channels, const float* weights, float* y);
+
+/// y[c] = max over t of x[t][c], NaN if one is.
+void largest(const float* const* x, std::int64_t taps, std::int64_t channels, float* y);
 
 /// x = softmax(scale * x) over `count` values.
 void softmax(float* x, std::int64_t count, float scale);

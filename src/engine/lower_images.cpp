@@ -1,6 +1,7 @@
 #include "arguments.hpp"
 #include "gather.hpp"
 #include "operators.hpp"
+#include "pixel_weights.hpp"
 #include "places.hpp"
 
 namespace onestep::engine {
@@ -52,10 +53,13 @@ void convolve_depthwise(Blueprint& blueprint, ValueId result, const View& output
   const Rows rows = *as_rows(output, 1);
   const Tensor by_tap = (weight.reshape({channels, gather.taps}).t() * image.scale).contiguous();
   const float* numbers = by_tap.const_data_ptr<float>();
-  blueprint.define(
-      result, output,
-      depthwise_step(
-          {image.rows, rows, std::move(gather), {numbers, numbers + by_tap.numel()}, "depthwise convolution " + size}));
+  blueprint.define(result, output,
+                   depthwise_step({image.rows,
+                                   rows,
+                                   std::move(gather),
+                                   Depthwise::by_channel,
+                                   {numbers, numbers + by_tap.numel()},
+                                   "depthwise convolution " + size}));
   if (!bias.defined()) return;
   AffineDraft draft;
   draft.affine.input = draft.affine.output = rows;
@@ -137,27 +141,44 @@ bool move_pixels(Blueprint& blueprint, const Operation& operation) {
   return true;
 }
 
-bool pool(Blueprint& blueprint, const Operation& operation) {
+bool resample(Blueprint& blueprint, const Operation& operation) {
   const auto x = image_at(blueprint.trace(), operation, 0);
-  if (!x) return false;
-  const std::size_t dimensions = blueprint.sizes(*x).size() - 2;
-  const Extents none(dimensions, 0), ones(dimensions, 1);
-  const Extents kernel = integers_at(operation, 1, dimensions);
-  Extents stride = integers_at(operation, 2, dimensions);
-  if (stride.empty()) stride = kernel;
-  const bool rounds_up = other_at(operation, 4).toBool(), divides = !other_at(operation, 6).isNone();
-  if (kernel.size() != dimensions || integers_at(operation, 3, dimensions) != none || rounds_up || divides)
-    return false;
   const ValueId result = operation.results[0];
+  if (!x || tensors_of(operation).size() != 1) return false;
+  const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
+  if (from.size() != to.size() || blueprint.sizes(result)[1] != blueprint.sizes(*x)[1]) return false;
+  const auto weights =
+      pixel_weights(from, to, [&](const Tensor& image) { return call(operation, [&](ValueId) { return image; })[0]; });
+  if (!weights) return false;
   const Image image = image_of(blueprint, *x);
   const View output = blueprint.new_value(result, 1);
-  const Window window{kernel, stride, none, ones};
-  Gather gather = from_rows(image, window_gather(image.extents, extents_of(blueprint.sizes(result)), window));
-  std::vector<float> weights(static_cast<std::size_t>(gather.taps * blueprint.sizes(result)[1]),
-                             image.scale / static_cast<float>(gather.taps));
+  const bool pools = operation.name.find("pool") != std::string::npos;
+  std::vector<float> scaled;
+  for (const double weight : weights->weights) scaled.push_back(static_cast<float>(weight * image.scale));
   blueprint.define(
       result, output,
-      depthwise_step({image.rows, *as_rows(output, 1), std::move(gather), std::move(weights), "average pooling"}));
+      depthwise_step({image.rows, *as_rows(output, 1), from_rows(image, weights->gather), Depthwise::by_pixel,
+                      std::move(scaled), pools ? "average pooling" : "interpolation"}));
+  return true;
+}
+
+bool pool_largest(Blueprint& blueprint, const Operation& operation) {
+  const auto x = image_at(blueprint.trace(), operation, 0);
+  if (!x) return false;
+  const ValueId result = operation.results[0];
+  const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
+  Window window{integers_at(operation, 1, from.size()), integers_at(operation, 2, from.size()),
+                integers_at(operation, 3, from.size()), integers_at(operation, 4, from.size())};
+  if (window.stride.empty()) window.stride = window.kernel;
+  for (const Extents* part : {&window.kernel, &window.stride, &window.padding, &window.dilation}) {
+    if (part->size() != from.size()) return false;
+  }
+  const Rows rows = blueprint.rows_of(*x, 1);
+  const View output = blueprint.new_value(result, 1);
+  blueprint.define(
+      result, output,
+      depthwise_step(
+          {rows, *as_rows(output, 1), window_gather(from, to, window), Depthwise::largest_tap, {}, "maximum pooling"}));
   return true;
 }
 

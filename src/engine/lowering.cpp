@@ -46,6 +46,11 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
     const bool by_tanh = other_at(operation, 1).isString() && other_at(operation, 1).toStringRef() == "tanh";
     return activate(blueprint, operation, {by_tanh ? Activation::gelu_tanh : Activation::gelu});
   };
+  const auto leaky_relu = [](Blueprint& blueprint, const Operation& operation) {
+    Activation leaky{Activation::leaky_relu};
+    leaky.slope = other_at(operation, 1).toScalar().to<float>();
+    return activate(blueprint, operation, leaky);
+  };
   static const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>> known{
       {"aten::_convolution", convolution},
       {"aten::convolution", convolution},
@@ -68,6 +73,8 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
       {over_norm, divide_by_norm},
       {"aten::silu", activation({Activation::silu})},
       {"aten::gelu", gelu},
+      {"aten::mish", activation({Activation::mish})},
+      {"aten::leaky_relu", leaky_relu},
       {"aten::sigmoid", activation({Activation::sigmoid})},
       {"aten::tanh", activation({Activation::tanh})},
       {"aten::relu", activation({Activation::clamp, 0})},
@@ -102,8 +109,21 @@ const std::map<std::string, std::function<bool(Blueprint&, const Operation&)>>& 
       {"aten::replication_pad1d", move_pixels},
       {"aten::replication_pad2d", move_pixels},
       {"aten::replication_pad3d", move_pixels},
-      {"aten::avg_pool2d", pool},
-      {"aten::avg_pool3d", pool},
+      {"aten::upsample_linear1d", resample},
+      {"aten::upsample_bilinear2d", resample},
+      {"aten::upsample_trilinear3d", resample},
+      {"aten::upsample_bicubic2d", resample},
+      {"aten::_upsample_bilinear2d_aa", resample},
+      {"aten::_upsample_bicubic2d_aa", resample},
+      {"aten::avg_pool1d", resample},
+      {"aten::avg_pool2d", resample},
+      {"aten::avg_pool3d", resample},
+      {"aten::adaptive_avg_pool1d", resample},
+      {"aten::adaptive_avg_pool2d", resample},
+      {"aten::adaptive_avg_pool3d", resample},
+      {"aten::max_pool1d", pool_largest},
+      {"aten::max_pool2d", pool_largest},
+      {"aten::max_pool3d", pool_largest},
       {"aten::pixel_shuffle", shuffle},
       {"aten::pixel_unshuffle", shuffle},
       {"aten::contiguous", pass_on},

@@ -21,7 +21,9 @@ bool normalize_rows(Blueprint& blueprint, const Operation& operation, Moments mo
 bool divide_by_norm(Blueprint& blueprint, const Operation& operation);
 /// Upsampling to the nearest pixel, padding: every pixel of the result is one of x's, or zero.
 bool move_pixels(Blueprint& blueprint, const Operation& operation);
-bool pool(Blueprint& blueprint, const Operation& operation);
+/// Interpolation, average pooling: every pixel of the result is a weighted sum of x's.
+bool resample(Blueprint& blueprint, const Operation& operation);
+bool pool_largest(Blueprint& blueprint, const Operation& operation);
 bool shuffle(Blueprint& blueprint, const Operation& operation);
 
 /// Where a product of x with a matrix has its arguments.

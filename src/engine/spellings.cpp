@@ -11,17 +11,27 @@ namespace {
 using kernels::Floor;
 using torch::Tensor;
 
-/// x * sigmoid(x)
-void join_silu(const Producers& producers, Operation& operation) {
+/// x * sigmoid(x), x * tanh(softplus(x))
+void join_gate(const Trace& trace, const Producers& producers, Operation& operation) {
   if (operation.name != "aten::mul") return;
   const auto a = tensor_at(operation, 0), b = tensor_at(operation, 1);
   if (!a || !b) return;
   for (const auto& [x, gate] : {std::pair(*a, *b), std::pair(*b, *a)}) {
-    const Operation* sigmoid = producer(producers, gate);
-    if (!sigmoid || sigmoid->name != "aten::sigmoid" || tensor_at(*sigmoid, 0) != x) continue;
-    operation.name = "aten::silu";
+    const Operation* from = producer(producers, gate);
+    const bool is_mish = from && from->name == "aten::tanh";
+    if (is_mish) from = producer(producers, tensor_at(*from, 0));
+    if (!from || tensor_at(*from, 0) != x) continue;
+    if (is_mish && from->name == "aten::softplus" && number_at(trace, *from, 1) == 1.0 &&
+        number_at(trace, *from, 2) == 20.0) {
+      operation.name = "aten::mish";
+      operation.run = [](torch::jit::Stack& stack) { stack = {torch::mish(stack.at(0).toTensor())}; };
+    } else if (!is_mish && from->name == "aten::sigmoid") {
+      operation.name = "aten::silu";
+      operation.run = [](torch::jit::Stack& stack) { stack = {torch::silu(stack.at(0).toTensor())}; };
+    } else {
+      continue;
+    }
     operation.arguments = {x};
-    operation.run = [](torch::jit::Stack& stack) { stack = {torch::silu(stack.at(0).toTensor())}; };
     return;
   }
 }
@@ -125,7 +135,7 @@ void join_norm_division(const Trace& trace, const Producers& producers, Operatio
 void join_spelled(Trace& trace) {
   const Producers producers = producers_of(trace);
   for (Operation& operation : trace.operations) {
-    join_silu(producers, operation);
+    join_gate(trace, producers, operation);
     join_norm_division(trace, producers, operation);
   }
 }

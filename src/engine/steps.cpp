@@ -179,7 +179,7 @@ class ProductStep : public Step {
 class DepthwiseStep : public Step {
  public:
   explicit DepthwiseStep(Depthwise depthwise) : d_(std::move(depthwise)) {
-    if (!d_.weights.empty()) d_.weights.resize(d_.weights.size() + kernels::overread);
+    if (d_.kind == Depthwise::by_channel) d_.weights.resize(d_.weights.size() + kernels::overread);
   }
 
   std::vector<std::size_t> reads() const override { return {d_.input.buffer}; }
@@ -200,18 +200,31 @@ class DepthwiseStep : public Step {
           x[t] = row < 0 ? nullptr : input + row * d_.input.stride;
         }
         float* y = output + p * d_.output.stride;
-        if (!d_.weights.empty()) {
-          kernels::depthwise(x, taps, d_.input.channels, d_.weights.data(), y);
-        } else if (x[0]) {
-          std::memcpy(y, x[0], static_cast<std::size_t>(d_.input.channels) * sizeof(float));
-        } else {
-          std::fill(y, y + d_.input.channels, 0.0f);
-        }
+        compute(x, p, y);
       }
     });
   }
 
  private:
+  void compute(const float* const* x, std::int64_t pixel, float* y) const {
+    const std::int64_t taps = d_.gather.taps, channels = d_.input.channels;
+    switch (d_.kind) {
+      case Depthwise::tap:
+        if (x[0]) {
+          std::memcpy(y, x[0], static_cast<std::size_t>(channels) * sizeof(float));
+        } else {
+          std::fill(y, y + channels, 0.0f);
+        }
+        break;
+      case Depthwise::by_channel:
+        return kernels::depthwise(x, taps, channels, d_.weights.data(), y);
+      case Depthwise::by_pixel:
+        return kernels::weighted_sum(x, taps, channels, d_.weights.data() + pixel * taps, y);
+      case Depthwise::largest_tap:
+        return kernels::largest(x, taps, channels, y);
+    }
+  }
+
   Depthwise d_;
 };
 

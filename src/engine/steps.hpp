@@ -40,12 +40,18 @@ struct Product {
 };
 std::unique_ptr<Step> product_step(Product product);
 
-/// y[p][c] = sum_t x[gather[p][t]][c] * weights[t][c]: depthwise convolutions, pooling; without weights the rows
-/// themselves: padding, nearest-neighbour upsampling.
+/// y[p][c] of the taps x[gather[p][t]][c], each channel by itself.
 struct Depthwise {
+  enum Kind {
+    tap,          ///< The only one: padding, nearest-neighbour upsampling.
+    by_channel,   ///< Their sum with weights [taps][channels]: depthwise convolutions.
+    by_pixel,     ///< Their sum with weights [pixels][taps]: interpolation, average pooling.
+    largest_tap,  ///< Maximum pooling.
+  };
   Rows input, output;
   Gather gather;
-  std::vector<float> weights;  ///< [taps][channels], or empty.
+  Kind kind = tap;
+  std::vector<float> weights = {};
   std::string what;
 };
 std::unique_ptr<Step> depthwise_step(Depthwise depthwise);

@@ -32,6 +32,10 @@ double activated(const Activation& activation, double x) {
       return x / 2 * std::erfc(-x / std::sqrt(2.0));
     case Activation::gelu_tanh:
       return x / 2 * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case Activation::mish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case Activation::leaky_relu:
+      return x < 0 ? activation.slope * x : x;
     case Activation::sigmoid:
       return 1 / (1 + std::exp(-x));
     case Activation::tanh:
@@ -42,8 +46,14 @@ double activated(const Activation& activation, double x) {
   return std::nan("");
 }
 
+constexpr Activation leaky_relu = [] {
+  Activation leaky{Activation::leaky_relu};
+  leaky.slope = 0.2f;
+  return leaky;
+}();
 constexpr std::array all_activations{Activation{Activation::none},     Activation{Activation::silu},
                                      Activation{Activation::gelu},     Activation{Activation::gelu_tanh},
+                                     Activation{Activation::mish},     leaky_relu,
                                      Activation{Activation::sigmoid},  Activation{Activation::tanh},
                                      Activation{Activation::clamp, 0}, Activation{Activation::clamp, -1, 0.5f}};
 
@@ -339,17 +349,39 @@ TEST_P(Kernels, SoftmaxOverRowsIsThatOfEachChannel) {
   }
 }
 
-TEST_P(Kernels, DepthwiseLeavesPaddingOut) {
+TEST_P(Kernels, WhatLeavesChannelsApartLeavesPaddingOut) {
   for (const std::int64_t channels : {1, 8, 13}) {
     const Numbers x = random_numbers(3 * channels, 1), w = random_numbers(3 * channels, 2);
     auto taps = rows_of(x.data(), 3, channels);
     taps[1] = nullptr;
-    Numbers y(static_cast<std::size_t>(channels + 1), -7);
-    depthwise(taps.data(), 3, channels, w.data(), y.data());
+    std::array<Numbers, 3> results;
+    for (Numbers& y : results) y.assign(static_cast<std::size_t>(channels + 1), -7);
+    const auto& [by_channel, by_pixel, most] = results;
+    depthwise(taps.data(), 3, channels, w.data(), results[0].data());
+    weighted_sum(taps.data(), 3, channels, w.data(), results[1].data());
+    largest(taps.data(), 3, channels, results[2].data());
     for (std::int64_t c = 0; c < channels; ++c) {
-      EXPECT_NEAR(y[c], x[c] * w[c] + x[2 * channels + c] * w[2 * channels + c], 1e-6);  // of about 1
+      const float first = x[c], third = x[2 * channels + c];
+      EXPECT_NEAR(by_channel[c], first * w[c] + third * w[2 * channels + c], 1e-6);  // of about 1
+      EXPECT_NEAR(by_pixel[c], first * w[0] + third * w[2], 1e-6);
+      EXPECT_EQ(most[c], std::max(first, third));
     }
-    EXPECT_EQ(y[channels], -7);
+    for (const Numbers& y : results) EXPECT_EQ(y[channels], -7) << "another's";
+  }
+}
+
+TEST_P(Kernels, TheLargestIsNaNIfOneIs) {
+  const float nan = std::nanf(""), infinity = std::numeric_limits<float>::infinity();
+  for (const std::size_t at : {0, 1, 2}) {
+    std::array<Numbers, 3> rows;
+    for (Numbers& row : rows) row.assign(1 + overread, -infinity);
+    float y = 0;
+    const std::array<const float*, 3> taps{rows[0].data(), rows[1].data(), rows[2].data()};
+    largest(taps.data(), 3, 1, &y);
+    EXPECT_EQ(y, -infinity);
+    rows[at][0] = nan;
+    largest(taps.data(), 3, 1, &y);
+    EXPECT_TRUE(std::isnan(y)) << at;
   }
 }
 
