@@ -8,9 +8,9 @@ using torch::Tensor;
 
 namespace {
 
-/// Combinations kept at most: the levels of a long schedule with a few labels. A record is about the size of all scales
-/// and shifts of the network.
-constexpr std::size_t most_records = 1024;
+/// Floats kept at most, and combinations: the levels of a long schedule with a few labels. A record is about the size of
+/// all scales and shifts of the network.
+constexpr std::size_t most_kept = 64 << 20, most_records = 1024;
 
 }  // namespace
 
@@ -75,7 +75,7 @@ std::vector<Conditions::Record> Conditions::records(const NetworkInput& input) c
       for (const Tensor& given : inputs) one.push_back(given.narrow(0, row, 1));
       record = compute(one);
       const std::lock_guard lock(mutex_);
-      if (cache_.size() >= most_records) cache_.clear();
+      if (cache_.size() >= most_records || (cache_.size() + 1) * record->size() > most_kept) cache_.clear();
       cache_.emplace(std::move(key), record);
     }
     records.push_back(std::move(record));

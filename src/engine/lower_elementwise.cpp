@@ -56,17 +56,18 @@ std::optional<Channels> channels_at(Blueprint& blueprint, const Operation& opera
                   })};
 }
 
-/// A constant argument as rows of its own, a number for each of the result's: a transformer's positions.
-std::optional<Rows> constant_rows(Blueprint& blueprint, const Operation& operation, std::size_t i, std::size_t channel,
+/// An argument that does not depend on x as rows of its own, a number for each of the result's: a transformer's
+/// positions, a map of a condition.
+std::optional<Rows> known_rows(Blueprint& blueprint, const Operation& operation, std::size_t i, std::size_t channel,
                                   const std::vector<std::int64_t>& sizes) {
   const auto value = tensor_at(operation, i);
-  if (!value || blueprint.trace().values[*value].source != Source::constant) return std::nullopt;
-  const torch::Tensor all = blueprint.trace().values[*value].constant.to(torch::kFloat32).expand(sizes);
-  const torch::Tensor rows = all.movedim(static_cast<std::int64_t>(channel), -1).contiguous();
-  const float* numbers = rows.const_data_ptr<float>();
-  const View view = blueprint.new_view(sizes, channel);
-  blueprint.push(constant_step(view, {numbers, numbers + rows.numel()}));
-  return as_rows(view, channel);
+  if (!value) return std::nullopt;
+  const Value& known = blueprint.trace().values[*value];
+  if (known.source == Source::sample) return std::nullopt;
+  // Conditions are kept for many samples: not those that are much larger here than they are.
+  const bool fits = known.type == torch::kFloat32 && product(known.sizes) == product(sizes);
+  if (known.source == Source::condition && !fits) return std::nullopt;
+  return as_rows(blueprint.place_of_known(*value, sizes, channel), channel);
 }
 
 /// result = activation(multiplier * x + addend + residual_scale * residual), a step of its own.
@@ -206,7 +207,7 @@ bool multiply(Blueprint& blueprint, const Operation& operation) {
     return true;
   }
   const std::size_t channel = channel_of(blueprint, *x);
-  const auto factors = constant_rows(blueprint, operation, a ? 1 : 0, channel, sizes);
+  const auto factors = known_rows(blueprint, operation, a ? 1 : 0, channel, sizes);
   return factors && multiply_rows(blueprint, result, channel, blueprint.rows_of(*x, channel), *factors);
 }
 
@@ -246,7 +247,7 @@ bool add(Blueprint& blueprint, const Operation& operation, double sign) {
     return true;
   }
   const std::size_t channel = channel_of(blueprint, *x);
-  const auto addends = constant_rows(blueprint, operation, a ? 1 : 0, channel, sizes);
+  const auto addends = known_rows(blueprint, operation, a ? 1 : 0, channel, sizes);
   if (!addends) return false;
   affine(blueprint, result, *x, channel, filled(sizes[channel], a ? 1 : alpha), filled(sizes[channel], 0), *addends,
          a ? static_cast<float>(alpha) : 1);

@@ -33,7 +33,7 @@ bool try_view(Blueprint& blueprint, const Operation& operation, ValueId x) {
   return true;
 }
 
-/// Along any dimension, constants among the parts: copies.
+/// Along any dimension, constants and conditions among the parts: copies.
 bool copy_parts(Blueprint& blueprint, const Operation& operation) {
   const auto* parts = std::get_if<std::vector<ValueId>>(&operation.arguments[0]);
   const ValueId result = operation.results[0];
@@ -43,7 +43,7 @@ bool copy_parts(Blueprint& blueprint, const Operation& operation) {
   if (!parts) return false;
   for (const ValueId part : *parts) {
     const Value& value = blueprint.trace().values[part];
-    if (value.source == Source::condition || value.type != torch::kFloat32 || value.sizes.size() != rank) return false;
+    if (value.type != torch::kFloat32 || value.sizes.size() != rank) return false;
     // The whole has the order of its parts.
     if (value.source == Source::sample) channel = closest_dimension(blueprint.lowered(part).view).value_or(channel);
   }
@@ -51,16 +51,8 @@ bool copy_parts(Blueprint& blueprint, const Operation& operation) {
   View there = whole;
   for (const ValueId part : *parts) {
     there.sizes = blueprint.sizes(part);
-    const Value& value = blueprint.trace().values[part];
-    View from;
-    if (value.source == Source::sample) {
-      from = blueprint.place(part);
-    } else {
-      from = blueprint.new_view(value.sizes, channel);
-      const Tensor numbers = torch::empty_strided(from.sizes, from.strides).copy_(value.constant);
-      const float* first = numbers.const_data_ptr<float>();
-      blueprint.push(constant_step(from, {first, first + numbers.numel()}));
-    }
+    const bool is_known = blueprint.trace().values[part].source != Source::sample;
+    const View from = is_known ? blueprint.place_of_known(part, there.sizes, channel) : blueprint.place(part);
     blueprint.push(copy_step({from, there}));
     there.offset += there.sizes[dimension] * whole.strides[dimension];
   }
@@ -97,8 +89,8 @@ bool fill(Blueprint& blueprint, const Operation& operation) {
   const auto& sizes = blueprint.sizes(result);
   const auto number = call(operation, [&](ValueId value) { return torch::zeros(blueprint.sizes(value)); });
   const View view = blueprint.new_view(sizes, usual_channel(sizes.size()));
-  const float* numbers = number[0].const_data_ptr<float>();
-  blueprint.define(result, view, constant_step(view, {numbers, numbers + number[0].numel()}));
+  const Row numbers = as_row({number[0].flatten()}, number[0].numel(), blueprint.conditions());
+  blueprint.define(result, view, known_step(view, numbers));
   return true;
 }
 

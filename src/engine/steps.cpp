@@ -418,23 +418,23 @@ class CopyStep : public Step {
   Transfer transfer_;
 };
 
-class ConstantStep : public Step {
+class KnownStep : public Step {
  public:
-  ConstantStep(View to, std::vector<float> numbers) : to_(std::move(to)), numbers_(std::move(numbers)) {}
+  KnownStep(View to, Row numbers) : to_(std::move(to)), numbers_(std::move(numbers)) {}
 
   std::vector<std::size_t> reads() const override { return {}; }
   std::vector<std::size_t> writes() const override { return {to_.buffer}; }
-  std::string describe() const override { return "constant"; }
+  std::string describe() const override { return numbers_.shared ? "constant" : "condition"; }
 
   void run(const Run& run) const override {
     run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
-      std::copy(numbers_.begin(), numbers_.end(), run.at(to_, sample));
+      std::copy_n(run.at(numbers_, sample), product(to_.sizes), run.at(to_, sample));
     });
   }
 
  private:
   View to_;
-  std::vector<float> numbers_;
+  Row numbers_;
 };
 
 class InputStep : public Step {
@@ -497,8 +497,8 @@ std::unique_ptr<Step> matrix_product_step(MatrixProduct product) {
 }
 std::unique_ptr<Step> softmax_step(Softmax softmax) { return std::make_unique<SoftmaxStep>(std::move(softmax)); }
 std::unique_ptr<Step> copy_step(Copy copy) { return std::make_unique<CopyStep>(std::move(copy)); }
-std::unique_ptr<Step> constant_step(View to, std::vector<float> numbers) {
-  return std::make_unique<ConstantStep>(std::move(to), std::move(numbers));
+std::unique_ptr<Step> known_step(View to, Row numbers) {
+  return std::make_unique<KnownStep>(std::move(to), std::move(numbers));
 }
 std::unique_ptr<Step> input_step(View to) { return std::make_unique<InputStep>(std::move(to)); }
 std::unique_ptr<Step> output_step(View from) { return std::make_unique<OutputStep>(std::move(from)); }

@@ -86,8 +86,8 @@ struct Copy {
 };
 std::unique_ptr<Step> copy_step(Copy copy);
 
-/// The same numbers for every sample, as they lie in `to`, which is dense.
-std::unique_ptr<Step> constant_step(View to, std::vector<float> numbers);
+/// Numbers that don't depend on x, as they lie in `to`, which is dense.
+std::unique_ptr<Step> known_step(View to, Row numbers);
 
 /// Copies of the run's input to a buffer, and of a buffer to the run's output; both in C order outside.
 std::unique_ptr<Step> input_step(View to);
