@@ -12,6 +12,16 @@ const torch::IValue* constant_at(const Operation& operation, std::size_t i) {
   return i < operation.arguments.size() ? std::get_if<torch::IValue>(&operation.arguments[i]) : nullptr;
 }
 
+/// Whether some of the values depend on x, and all are of one type.
+bool depend_on_x(const Trace& trace, std::initializer_list<ValueId> values) {
+  bool depend = false;
+  for (const ValueId value : values) {
+    if (trace.values[value].type != trace.values[*values.begin()].type) return false;
+    depend |= trace.values[value].source == Source::sample;
+  }
+  return depend;
+}
+
 bool contains(const std::vector<int>& labels, int label) { return position(labels, label) < labels.size(); }
 
 }  // namespace
@@ -67,9 +77,7 @@ std::optional<SampleProduct> as_sample_product(const Trace& trace, const Operati
   } else {
     return std::nullopt;
   }
-  for (const ValueId value : {product.a_value, product.b_value}) {
-    if (trace.values[value].source != Source::sample) return std::nullopt;
-  }
+  if (!depend_on_x(trace, {product.a_value, product.b_value})) return std::nullopt;
   const auto &a = trace.values[product.a_value].sizes, &b = trace.values[product.b_value].sizes;
   if (product.a.size() != a.size() || product.b.size() != b.size()) return std::nullopt;
   for (std::size_t i = 0; i < a.size(); ++i) {  // nothing is broadcast
@@ -122,11 +130,12 @@ class Finder {
         causal->toBool()) {
       return std::nullopt;
     }
+    if (!depend_on_x(trace_, {*q, *k, *v})) return std::nullopt;
     const auto& sizes = trace_.values[*q].sizes;
     AttentionPattern pattern;
     for (const ValueId value : {*q, *k, *v}) {
       const Value& part = trace_.values[value];
-      if (part.source != Source::sample || part.sizes.size() != sizes.size() || sizes.size() < 3) return std::nullopt;
+      if (part.sizes.size() != sizes.size() || sizes.size() < 3) return std::nullopt;
       for (std::size_t i = 0; i + 2 < sizes.size(); ++i) {
         if (part.sizes[i] != sizes[i]) return std::nullopt;
       }

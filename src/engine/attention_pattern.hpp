@@ -11,8 +11,8 @@ namespace onestep::engine {
 /// Where a label stands among those of a tensor's dimensions; behind them all if it is none of them.
 std::size_t position(const std::vector<int>& labels, int label);
 
-/// A sum of products of two tensors that depend on x, times `scale`, over the labels that the result lacks: a product
-/// of matrices. Dimensions have labels, as in Einstein's notation.
+/// A sum of products of two tensors, of which one at least depends on x, times `scale`, over the labels that the result
+/// lacks: a product of matrices. Dimensions have labels, as in Einstein's notation.
 struct SampleProduct {
   std::vector<int> a, b, result;
   ValueId a_value = 0, b_value = 0;

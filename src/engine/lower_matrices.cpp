@@ -7,9 +7,12 @@ namespace {
 
 using Part = AttentionPattern::Part;
 
-/// The value without a lens, complete.
-const Lowered& settled(Blueprint& blueprint, ValueId value) {
+/// The value without a lens, complete. One that does not depend on x gets a place, close along `dimension`.
+const Lowered& settled(Blueprint& blueprint, ValueId value, std::size_t dimension) {
   Lowered& lowered = blueprint.lowered(value);
+  if (blueprint.trace().values[value].source != Source::sample && lowered.view.sizes.empty()) {
+    lowered.view = blueprint.place_of_known(value, blueprint.sizes(value), dimension);
+  }
   if (lowered.lens) blueprint.place(value);
   lowered.producer.reset();
   return lowered;
@@ -19,7 +22,7 @@ const Lowered& settled(Blueprint& blueprint, ValueId value) {
 /// to be `close`.
 View heads_of(Blueprint& blueprint, const std::vector<int>& heads, const Part& part, int row, int column, float& scale,
               bool close = true) {
-  const Lowered& lowered = settled(blueprint, part.value);
+  const Lowered& lowered = settled(blueprint, part.value, part.position(column));
   scale *= lowered.scale;
   const View& view = lowered.view;
   std::vector<int> labels = heads;
@@ -105,7 +108,8 @@ bool multiply_samples(Blueprint& blueprint, const Operation& operation) {
   // Rows are read along the depth.
   float scale = static_cast<float>(product->scale);
   const auto lies_along = [&](const Part& part) {
-    return settled(blueprint, part.value).view.strides[part.position(depth)] == 1;
+    const std::size_t along = part.position(depth);
+    return settled(blueprint, part.value, along).view.strides[along] == 1;
   };
   if (!lies_along(a) && lies_along(b)) {
     std::swap(a, b);
