@@ -104,7 +104,7 @@ class Finder {
     }
   }
 
-  std::map<std::size_t, AttentionPattern> run(std::set<std::size_t>& absorbed) {
+  std::map<std::size_t, AttentionPattern> run() {
     std::map<std::size_t, AttentionPattern> found;
     for (std::size_t i = 0; i < trace_.operations.size(); ++i) {
       const std::string& name = trace_.operations[i].name;
@@ -112,9 +112,9 @@ class Finder {
       if (name == "aten::scaled_dot_product_attention") {
         if (const auto pattern = fused(trace_.operations[i])) found.emplace(i, *pattern);
       } else if (name == "aten::softmax" || name == "aten::_softmax") {
-        if (const auto ending = around(i)) {
-          found.emplace(ending->first, ending->second);
-          absorbed.insert(inside_.begin(), inside_.end());
+        if (auto ending = around(i)) {
+          ending->second.inside = inside_;
+          found.insert(std::move(*ending));
         }
       }
     }
@@ -281,8 +281,6 @@ class Finder {
 
 }  // namespace
 
-std::map<std::size_t, AttentionPattern> find_attention(const Trace& trace, std::set<std::size_t>& absorbed) {
-  return Finder(trace).run(absorbed);
-}
+std::map<std::size_t, AttentionPattern> find_attention(const Trace& trace) { return Finder(trace).run(); }
 
 }  // namespace onestep::engine

@@ -2,7 +2,7 @@
 
 #include <map>
 #include <optional>
-#include <set>
+#include <vector>
 
 #include "trace.hpp"
 
@@ -33,11 +33,11 @@ struct AttentionPattern {
   std::vector<int> heads;  ///< Labels that all four have: samples and heads.
   int token = 0, other = 0, depth = 0, column = 0;
   double scale = 1;
+  std::vector<std::size_t> inside;  ///< The operations before the one that ends it.
 };
 
 /// Finds attention whichever way it is spelled: matmul, bmm, baddbmm or einsum around a softmax, with factors before or
-/// after the first product, or scaled_dot_product_attention. By the operation that ends each; `absorbed` are the
-/// operations inside.
-std::map<std::size_t, AttentionPattern> find_attention(const Trace& trace, std::set<std::size_t>& absorbed);
+/// after the first product, or scaled_dot_product_attention. By the operation that ends each.
+std::map<std::size_t, AttentionPattern> find_attention(const Trace& trace);
 
 }  // namespace onestep::engine

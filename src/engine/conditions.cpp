@@ -8,8 +8,8 @@ using torch::Tensor;
 
 namespace {
 
-/// Floats kept at most, and combinations: the levels of a long schedule with a few labels. A record is about the size of
-/// all scales and shifts of the network.
+/// Floats kept at most, and combinations: the levels of a long schedule with a few labels. A record is about the size
+/// of all scales and shifts of the network.
 constexpr std::size_t most_kept = 64 << 20, most_records = 1024;
 
 }  // namespace

@@ -158,8 +158,7 @@ bool is_of(const IValue& value, torch::ScalarType type) {
 }  // namespace
 
 void join_attention(Trace& trace) {
-  std::set<std::size_t> absorbed;
-  for (const auto& [at, pattern] : find_attention(trace, absorbed)) {
+  for (const auto& [at, pattern] : find_attention(trace)) {
     Operation& operation = trace.operations[at];
     if (operation.name == attention) continue;  // as it is written
     operation.name = attention;

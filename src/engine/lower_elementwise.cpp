@@ -59,7 +59,7 @@ std::optional<Channels> channels_at(Blueprint& blueprint, const Operation& opera
 /// An argument that does not depend on x as rows of its own, a number for each of the result's: a transformer's
 /// positions, a map of a condition.
 std::optional<Rows> known_rows(Blueprint& blueprint, const Operation& operation, std::size_t i, std::size_t channel,
-                                  const std::vector<std::int64_t>& sizes) {
+                               const std::vector<std::int64_t>& sizes) {
   const auto value = tensor_at(operation, i);
   if (!value) return std::nullopt;
   const Value& known = blueprint.trace().values[*value];

@@ -1,5 +1,9 @@
 #include "lowering.hpp"
 
+#include <algorithm>
+#include <array>
+#include <set>
+
 #include "arguments.hpp"
 #include "attention_pattern.hpp"
 #include "operators.hpp"
@@ -138,26 +142,104 @@ bool lower_known(Blueprint& blueprint, const Operation& operation) {
   return known != known_operators().end() ? known->second(blueprint, operation) : view(blueprint, operation);
 }
 
-void call_torch(Blueprint& blueprint, const Operation& operation) {
-  std::vector<TorchTensor> inputs, results;
-  for (const ValueId value : tensors_of(operation)) {
-    const Value& given = blueprint.trace().values[value];
-    if (given.source == Source::sample) {
-      inputs.push_back({value, {}, blueprint.place(value)});
-    } else if (given.source == Source::constant) {
-      inputs.push_back({value, given.constant});
-    } else {
-      if (given.type != torch::kFloat32) throw NotCompiled(operation.name + " takes " + c10::toString(given.type));
-      const View view{0, blueprint.conditions().keep(value, product(given.sizes)), given.sizes, c_order(given.sizes)};
-      inputs.push_back({value, {}, view, true});
+/// Values that are not float32, which no buffer holds: libtorch computes them where they are used. By what makes them.
+class Foreign {
+ public:
+  explicit Foreign(const Trace& trace) : trace_(trace) {}
+
+  /// Of the operation's results. Returns whether there are others.
+  bool take(const Operation& operation) {
+    bool others = false;
+    for (const ValueId result : operation.results) {
+      const torch::ScalarType type = trace_.values[result].type;
+      if (type == torch::kFloat32) {
+        others = true;
+        continue;
+      }
+      // Its weights may be most of the network, which libtorch does at once, not for each sample alone.
+      if (is_product(operation.name)) {
+        throw NotCompiled(operation.name + " gives " + c10::toString(type) + ", not float32");
+      }
+      makers_[result] = &operation;
     }
+    return others;
   }
-  for (const ValueId result : operation.results) {
+
+  /// What has to be computed for the operation, in order, and the operation.
+  std::vector<Operation> before(const Operation& operation) const {
+    std::vector<Operation> needed;
+    std::set<const Operation*> known;
+    add(operation, needed, known);
+    return needed;
+  }
+
+ private:
+  static bool is_product(const std::string& name) {
+    static const std::set<std::string> names{"aten::_convolution",
+                                             "aten::convolution",
+                                             "aten::conv1d",
+                                             "aten::conv2d",
+                                             "aten::conv3d",
+                                             "aten::linear",
+                                             "aten::addmm",
+                                             "aten::matmul",
+                                             "aten::mm",
+                                             "aten::bmm",
+                                             "aten::baddbmm",
+                                             "aten::einsum",
+                                             "aten::scaled_dot_product_attention"};
+    return names.contains(name);
+  }
+
+  void add(const Operation& operation, std::vector<Operation>& needed, std::set<const Operation*>& known) const {
+    if (!known.insert(&operation).second) return;
+    for (const ValueId value : tensors_of(operation)) {
+      if (const auto maker = makers_.find(value); maker != makers_.end()) add(*maker->second, needed, known);
+    }
+    needed.push_back(operation);
+  }
+
+  const Trace& trace_;
+  std::map<ValueId, const Operation*> makers_;
+};
+
+void call_torch(Blueprint& blueprint, std::vector<Operation> operations) {
+  const auto& values = blueprint.trace().values;
+  std::set<ValueId> known;
+  std::vector<TorchTensor> inputs, results;
+  for (const Operation& operation : operations) {
+    for (const ValueId value : tensors_of(operation)) {
+      if (!known.insert(value).second) continue;
+      const Value& given = values[value];
+      if (given.source == Source::sample) {
+        inputs.push_back({value, {}, blueprint.place(value)});
+      } else if (given.source == Source::constant) {
+        inputs.push_back({value, given.constant});
+      } else {
+        const View view{0, blueprint.conditions().keep(value, product(given.sizes)), given.sizes, c_order(given.sizes)};
+        inputs.push_back({value, {}, view, true, given.type});
+      }
+    }
+    known.insert(operation.results.begin(), operation.results.end());
+  }
+  for (const ValueId result : operations.back().results) {
+    if (values[result].type != torch::kFloat32) continue;
     const View view = blueprint.new_value(result);
     blueprint.lowered(result) = Lowered{view};
     results.push_back({result, {}, view});
   }
-  blueprint.push(torch_call_step(operation, std::move(inputs), std::move(results)));
+  blueprint.push(torch_call_step(std::move(operations), std::move(inputs), std::move(results)));
+}
+
+/// Attention among values that buffers hold.
+std::map<std::size_t, AttentionPattern> find_held_attention(const Trace& trace) {
+  auto found = find_attention(trace);
+  std::erase_if(found, [&](const auto& entry) {
+    const AttentionPattern& pattern = entry.second;
+    return std::ranges::any_of(std::array{pattern.q, pattern.k, pattern.v, pattern.output},
+                               [&](const auto& part) { return trace.values[part.value].type != torch::kFloat32; });
+  });
+  return found;
 }
 
 }  // namespace
@@ -165,9 +247,13 @@ void call_torch(Blueprint& blueprint, const Operation& operation) {
 Program lower(const Trace& trace, std::optional<kernels::bf16::Unit> unit) {
   const auto& values = trace.values;
   if (values[trace.result].source != Source::sample) throw NotCompiled("its result does not depend on x");
+  if (values[trace.result].sizes != values[trace.inputs[0]].sizes) throw NotCompiled("its result has not x's shape");
+  if (values[trace.result].type != torch::kFloat32) throw NotCompiled("its result is not float32");
+  const auto attention = find_held_attention(trace);
   std::set<std::size_t> absorbed;
-  const auto attention = find_attention(trace, absorbed);
+  for (const auto& [at, pattern] : attention) absorbed.insert(pattern.inside.begin(), pattern.inside.end());
   Blueprint blueprint(trace);
+  Foreign foreign(trace);
 
   const ValueId x = trace.inputs[0];
   const View input = blueprint.new_value(x);
@@ -175,19 +261,16 @@ Program lower(const Trace& trace, std::optional<kernels::bf16::Unit> unit) {
 
   for (std::size_t i = 0; i < trace.operations.size(); ++i) {
     const Operation& operation = trace.operations[i];
-    if (values[operation.results[0]].source != Source::sample || absorbed.contains(i)) continue;
-    for (const ValueId result : operation.results) {
-      if (values[result].type != torch::kFloat32) {
-        throw NotCompiled(operation.name + " gives " + c10::toString(values[result].type) + ", not float32");
-      }
+    if (values[operation.results[0]].source != Source::sample || absorbed.contains(i) || !foreign.take(operation)) {
+      continue;
     }
+    std::vector<Operation> operations = foreign.before(operation);
     if (const auto found = attention.find(i); found != attention.end()) {
       attend(blueprint, found->second);
-    } else if (!lower_known(blueprint, operation)) {
-      call_torch(blueprint, operation);
+    } else if (operations.size() > 1 || !lower_known(blueprint, operation)) {
+      call_torch(blueprint, std::move(operations));
     }
   }
-  if (values[trace.result].sizes != values[x].sizes) throw NotCompiled("its result has not x's shape");
   blueprint.push(output_step(blueprint.place(trace.result)));
   return blueprint.finish(unit);
 }

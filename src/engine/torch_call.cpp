@@ -1,5 +1,7 @@
 #include "torch_call.hpp"
 
+#include <unordered_map>
+
 namespace onestep::engine {
 namespace {
 
@@ -7,8 +9,8 @@ using torch::Tensor;
 
 class TorchCallStep : public Step {
  public:
-  TorchCallStep(const Operation& operation, std::vector<TorchTensor> inputs, std::vector<TorchTensor> results)
-      : operation_(operation), inputs_(std::move(inputs)), results_(std::move(results)) {}
+  TorchCallStep(std::vector<Operation> operations, std::vector<TorchTensor> inputs, std::vector<TorchTensor> results)
+      : operations_(std::move(operations)), inputs_(std::move(inputs)), results_(std::move(results)) {}
 
   std::vector<std::size_t> reads() const override {
     std::vector<std::size_t> buffers;
@@ -22,39 +24,43 @@ class TorchCallStep : public Step {
     for (const TorchTensor& result : results_) buffers.push_back(result.view.buffer);
     return buffers;
   }
-  std::string describe() const override { return operation_.name + ", as it is"; }
+  std::string describe() const override { return operations_.back().name + ", as it is"; }
 
   void run(const Run& run) const override {
     run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
       const torch::InferenceMode guard;
-      const std::vector<Tensor> computed = call(operation_, [&](ValueId value) {
-        const TorchTensor& input =
-            *std::find_if(inputs_.begin(), inputs_.end(), [&](const auto& i) { return i.value == value; });
-        if (input.constant.defined()) return input.constant;
-        const float* data =
-            input.is_condition ? run.conditions[sample] + input.view.offset : run.at(input.view, sample);
-        return over(const_cast<float*>(data), input.view);
-      });
-      for (std::size_t i = 0; i < results_.size(); ++i) {
-        over(run.at(results_[i].view, sample), results_[i].view).copy_(computed[i]);
+      std::unordered_map<ValueId, Tensor> values;
+      for (const TorchTensor& input : inputs_) values[input.value] = given(run, input, sample);
+      for (const Operation& operation : operations_) {
+        const std::vector<Tensor> computed = call(operation, [&](ValueId value) { return values.at(value); });
+        for (std::size_t i = 0; i < computed.size(); ++i) values[operation.results[i]] = computed[i];
+      }
+      for (const TorchTensor& result : results_) {
+        over(run.at(result.view, sample), result.view).copy_(values.at(result.value));
       }
     });
   }
 
  private:
+  static Tensor given(const Run& run, const TorchTensor& input, std::int64_t sample) {
+    if (input.constant.defined()) return input.constant;
+    const float* data = input.is_condition ? run.conditions[sample] + input.view.offset : run.at(input.view, sample);
+    return over(const_cast<float*>(data), input.view).to(input.type);
+  }
+
   static Tensor over(float* data, const View& view) {
     return torch::from_blob(data, view.sizes, view.strides, torch::kFloat32);
   }
 
-  Operation operation_;
+  std::vector<Operation> operations_;
   std::vector<TorchTensor> inputs_, results_;
 };
 
 }  // namespace
 
-std::unique_ptr<Step> torch_call_step(const Operation& operation, std::vector<TorchTensor> inputs,
+std::unique_ptr<Step> torch_call_step(std::vector<Operation> operations, std::vector<TorchTensor> inputs,
                                       std::vector<TorchTensor> results) {
-  return std::make_unique<TorchCallStep>(operation, std::move(inputs), std::move(results));
+  return std::make_unique<TorchCallStep>(std::move(operations), std::move(inputs), std::move(results));
 }
 
 }  // namespace onestep::engine

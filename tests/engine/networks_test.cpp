@@ -50,8 +50,7 @@ std::int64_t left_to_libtorch(const EngineReport& report) {
 /// Of those that can't be compiled, what stands in the way.
 const std::map<std::string, std::string> not_compiled{{"odd_aliases", "writes in place to what others look at"},
                                                       {"odd_chosen", "takes tensors in a list of optional ones"},
-                                                      {"odd_doubles", "gives Half, not float32"},
-                                                      {"odd_oddities", "gives Bool, not float32"},
+                                                      {"odd_doubles", "aten::_convolution gives Double, not float32"},
                                                       {"scripted_shapes", "does not know prim::DictConstruct"},
                                                       {"scripted_values", "depends on values of its input"}};
 

@@ -221,6 +221,24 @@ class Doubles(Around):
         return x + y + z[:, :, None, None] + self.norm(x.float()).type(x.dtype).to("cpu").contiguous()
 
 
+class Types(Around):
+    """Truth values, whole numbers, complex and other real numbers on the way between two convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList([conv(self.width) for _ in range(4)])
+
+    def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        above = x > 0.1
+        x = self.convs[0](torch.where(above, x, torch.sin(3 * x))).masked_fill(above, 0.25)
+        largest, where = self.convs[1](x).max(dim=1, keepdim=True)
+        x = x + largest + 0.1 * where.to(x.dtype)  # both of one operator
+        x = self.convs[2](x * (x > shift)) + torch.cat([x[:, :1] > 0, x[:, 1:]], dim=1)  # truth among numbers
+        x = x + torch.fft.ifft2(torch.fft.fft2(x) * 0.5).real
+        x = F.silu((x.double() * (1 + scale.double())).float()) + (x.round().long() % 2 == 0).to(x.dtype)
+        return self.convs[3](x.half().float())
+
+
 class Layouts(Around):
     """Channels last, transposed and expanded tensors go into convolutions and norms; the result is a transposed view."""
 
@@ -311,7 +329,7 @@ def write(save) -> None:
     save("sizes_wide", Pyramid((64, 80), 16, channels=1, kernel=1), metadata((1, 3, 33)))
     save("video", Video(), metadata((1, 3, 6, 5)))
     save("audio", Audio(), metadata((1, 32), EDM, labels=3))
-    for kind in (Oddities, Aliases, Shared, Several, Chosen, Doubles, Layouts, Reused):
+    for kind in (Oddities, Aliases, Shared, Several, Chosen, Doubles, Types, Layouts, Reused):
         save(f"odd_{kind.__name__.lower()}", kind(), metadata((3, 6, 6)))
     save("odd_near_identity", NearIdentity(), metadata((3, 6, 6)))
     save("flow_map", Inputs(True, 0, False), metadata((3, 6, 6), FLOW_MAP))
