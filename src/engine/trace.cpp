@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "script.hpp"
 #include "spellings.hpp"
 
 namespace onestep::engine {
@@ -45,8 +46,12 @@ class Tracer {
  public:
   Trace run(const torch::jit::Module& module, const NetworkInput& one) {
     graph_ = module.get_method("forward").graph()->copy();
-    // A level of calls at a time, where torch's optimizer is off.
-    while (calls_something(graph_->block())) torch::jit::Inline(*graph_);
+    const auto inline_calls = [&] {  // a level of them at a time, where torch's optimizer is off
+      while (calls_something(graph_->block())) torch::jit::Inline(*graph_);
+    };
+    inline_calls();
+    spell_out_layers(*graph_);
+    inline_calls();
     torch::jit::EliminateDeadCode(graph_);
     // A number that was traced becomes one again; it is a tensor of double precision.
     torch::jit::CanonicalizeOps(graph_);

@@ -6,11 +6,12 @@
 #include <map>
 #include <string>
 
+#include "script.hpp"
+
 namespace onestep {
 namespace {
 
 using torch::jit::Node;
-using torch::jit::Value;
 
 /// TorchScript: the convolutions of libtorch, all by way of the one that takes whether TF32 is allowed, its last
 /// argument.
@@ -63,21 +64,17 @@ std::string function_for(const Node* node) {
 }  // namespace
 
 void convolve_exactly(Node* node) {
-  const torch::jit::WithInsertPoint here(node);
-  torch::jit::Graph& graph = *node->owningGraph();
   if (node->kind() == c10::Symbol::aten("_convolution")) {
     constexpr std::size_t tf32 = 12;  // the last argument, which older files do not have
     if (node->inputs().size() > tf32) node->removeInput(tf32);
-    node->addInput(graph.insertConstant(false));
+    const torch::jit::WithInsertPoint here(node);
+    node->addInput(node->owningGraph()->insertConstant(false));
     return;
   }
   const std::string name = function_for(node);
   if (name.empty()) return;
   static const auto exact = torch::jit::compile(source);
-  const auto callee = toGraphFunction(exact->get_function(name)).graph()->copy();
-  const std::vector<Value*> results = torch::jit::insertGraph(graph, *callee, node->inputs());
-  node->output()->replaceAllUsesWith(results.at(0));
-  node->destroy();
+  engine::replace_by(node, *exact, name);
 }
 
 }  // namespace onestep

@@ -58,7 +58,7 @@ const std::map<std::string, std::string> not_compiled{{"odd_aliases", "writes in
 bool is_known_style(const std::string& name) {
   if (name == "diffusers_filtered") return false;  // its filter takes each channel for an image
   for (const char* style : {"openai_", "edm", "diffusers_", "own", "ddpm", "batch_norm", "latent_diffusion", "dit_",
-                            "flow_map", "guidance", "linear_attention", "scripted_unet", "sizes_"}) {
+                            "encoder_layer", "flow_map", "guidance", "linear_attention", "scripted_unet", "sizes_"}) {
     if (name.starts_with(style)) return true;
   }
   return false;

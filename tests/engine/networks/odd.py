@@ -222,7 +222,8 @@ class Doubles(Around):
 
 
 class Types(Around):
-    """Truth values, whole numbers, complex and other real numbers on the way between two convolutions."""
+    """Truth values, whole numbers, complex and other real numbers on the way between two convolutions; continuous, as other
+    roundings would show in what jumps."""
 
     def __init__(self):
         super().__init__()
@@ -230,13 +231,13 @@ class Types(Around):
 
     def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         above = x > 0.1
-        x = self.convs[0](torch.where(above, x, torch.sin(3 * x))).masked_fill(above, 0.25)
-        largest, where = self.convs[1](x).max(dim=1, keepdim=True)
-        x = x + largest + 0.1 * where.to(x.dtype)  # both of one operator
-        x = self.convs[2](x * (x > shift)) + torch.cat([x[:, :1] > 0, x[:, 1:]], dim=1)  # truth among numbers
+        x = self.convs[0](torch.where(above, x, 2 * x - 0.1)) + x.masked_fill(above, 0.1)
+        y = self.convs[1](x)
+        largest, where = y.max(dim=1, keepdim=True)  # both of one operator
+        x = x + largest + 0.5 * y.gather(1, where) + torch.take_along_dim(y, y.argsort(dim=3), dim=3)
+        x = self.convs[2]((x - shift) * (x > shift)) + torch.cat([x[:, :1] > 9, x[:, 1:]], dim=1)  # truth among numbers
         x = x + torch.fft.ifft2(torch.fft.fft2(x) * 0.5).real
-        x = F.silu((x.double() * (1 + scale.double())).float()) + (x.round().long() % 2 == 0).to(x.dtype)
-        return self.convs[3](x.half().float())
+        return self.convs[3](F.silu((x.double() * (1 + scale.double())).float()) * 0.5)
 
 
 class Layouts(Around):

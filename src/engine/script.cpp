@@ -1,0 +1,75 @@
+#include "script.hpp"
+
+#include <torch/jit.h>
+
+namespace onestep::engine {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Node;
+using torch::jit::Value;
+
+/// TorchScript: the layers, without masks.
+constexpr const char* layers = R"(
+def of_heads(x, heads: int):
+    return x.unflatten(2, [heads, -1]).transpose(1, 2)
+
+def multi_head_attention(query, key, value, width: int, heads: int, qkv_weight, qkv_bias, out_weight, out_bias,
+                         mask: Optional[Tensor], need_weights: bool, average: bool, mask_type: Optional[int]):
+    if query is key and key is value:
+        qkv = torch.linear(query, qkv_weight, qkv_bias)
+        q, k, v = qkv.narrow(2, 0, width), qkv.narrow(2, width, width), qkv.narrow(2, 2 * width, width)
+    else:
+        q = torch.linear(query, qkv_weight.narrow(0, 0, width), qkv_bias.narrow(0, 0, width))
+        k = torch.linear(key, qkv_weight.narrow(0, width, width), qkv_bias.narrow(0, width, width))
+        v = torch.linear(value, qkv_weight.narrow(0, 2 * width, width), qkv_bias.narrow(0, 2 * width, width))
+    q, k, v = of_heads(q, heads), of_heads(k, heads), of_heads(v, heads)
+    weights = torch.softmax(torch.matmul(q, k.transpose(2, 3)) * (width // heads) ** -0.5, -1)
+    y = torch.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return torch.linear(y, out_weight, out_bias), weights.mean(1) if average else weights
+
+def encoder_layer(x, width: int, heads: int, qkv_weight, qkv_bias, out_weight, out_bias, gelu: bool, norm_first: bool,
+                  epsilon: float, weight1, bias1, weight2, bias2, wide_weight, wide_bias, narrow_weight, narrow_bias,
+                  mask: Optional[Tensor], mask_type: Optional[int]):
+    h = torch.layer_norm(x, [width], weight1, bias1, epsilon) if norm_first else x
+    x = x + multi_head_attention(h, h, h, width, heads, qkv_weight, qkv_bias, out_weight, out_bias, None, False, True,
+                                 None)[0]
+    if not norm_first:
+        x = torch.layer_norm(x, [width], weight1, bias1, epsilon)
+    h = torch.layer_norm(x, [width], weight2, bias2, epsilon) if norm_first else x
+    h = torch.linear(h, wide_weight, wide_bias)
+    h = torch.linear(torch.gelu(h) if gelu else torch.relu(h), narrow_weight, narrow_bias)
+    return x + h if norm_first else torch.layer_norm(x + h, [width], weight2, bias2, epsilon)
+)";
+
+void spell_out(Block* block) {
+  static const auto unit = torch::jit::compile(layers);
+  for (auto next = block->nodes().begin(); next != block->nodes().end();) {
+    Node* node = *next++;  // which may be replaced
+    for (Block* inner : node->blocks()) spell_out(inner);
+    const auto without_mask = [&] { return node->namedInput("mask")->mustBeNone(); };
+    if (node->kind() == c10::Symbol::aten("_native_multi_head_attention")) {
+      if (without_mask()) replace_by(node, *unit, "multi_head_attention");
+    } else if (node->kind() == c10::Symbol::aten("_transformer_encoder_layer_fwd")) {
+      if (without_mask()) replace_by(node, *unit, "encoder_layer");
+    }
+  }
+}
+
+}  // namespace
+
+void replace_by(Node* node, const torch::jit::CompilationUnit& unit, const std::string& function) {
+  const torch::jit::WithInsertPoint here(node);
+  const auto callee = toGraphFunction(unit.get_function(function)).graph()->copy();
+  std::vector<Value*> results = torch::jit::insertGraph(*node->owningGraph(), *callee, node->inputs());
+  if (node->outputs().size() > 1) {
+    const auto parts = torch::jit::createTupleUnpack(results.at(0));
+    results.assign(parts.begin(), parts.end());
+  }
+  for (std::size_t i = 0; i < node->outputs().size(); ++i) node->outputs()[i]->replaceAllUsesWith(results.at(i));
+  node->destroy();
+}
+
+void spell_out_layers(torch::jit::Graph& graph) { spell_out(graph.block()); }
+
+}  // namespace onestep::engine

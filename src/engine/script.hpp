@@ -1,0 +1,16 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <string>
+
+namespace onestep::engine {
+
+/// Puts what a TorchScript function does in the place of a node, whose inputs it takes.
+void replace_by(torch::jit::Node* node, const torch::jit::CompilationUnit& unit, const std::string& function);
+
+/// Makes one operator of a whole layer, as inference with torch.nn.MultiheadAttention and TransformerEncoderLayer has
+/// it, the operators that it consists of.
+void spell_out_layers(torch::jit::Graph& graph);
+
+}  // namespace onestep::engine
