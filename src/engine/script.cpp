@@ -1,5 +1,7 @@
 #include "script.hpp"
 
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/passes/lower_tuples.h>
 #include <torch/jit.h>
 
 namespace onestep::engine {
@@ -24,9 +26,12 @@ def multi_head_attention(query, key, value, width: int, heads: int, qkv_weight, 
         k = torch.linear(key, qkv_weight.narrow(0, width, width), qkv_bias.narrow(0, width, width))
         v = torch.linear(value, qkv_weight.narrow(0, 2 * width, width), qkv_bias.narrow(0, 2 * width, width))
     q, k, v = of_heads(q, heads), of_heads(k, heads), of_heads(v, heads)
-    weights = torch.softmax(torch.matmul(q, k.transpose(2, 3)) * (width // heads) ** -0.5, -1)
     y = torch.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-    return torch.linear(y, out_weight, out_bias), weights.mean(1) if average else weights
+    y = torch.linear(y, out_weight, out_bias)
+    if not need_weights:
+        return y, y
+    weights = torch.softmax(torch.matmul(q, k.transpose(2, 3)) * (width // heads) ** -0.5, -1)
+    return y, weights.mean(1) if average else weights
 
 def encoder_layer(x, width: int, heads: int, qkv_weight, qkv_bias, out_weight, out_bias, gelu: bool, norm_first: bool,
                   epsilon: float, weight1, bias1, weight2, bias2, wide_weight, wide_bias, narrow_weight, narrow_bias,
@@ -49,7 +54,13 @@ void spell_out(Block* block) {
     for (Block* inner : node->blocks()) spell_out(inner);
     const auto without_mask = [&] { return node->namedInput("mask")->mustBeNone(); };
     if (node->kind() == c10::Symbol::aten("_native_multi_head_attention")) {
-      if (without_mask()) replace_by(node, *unit, "multi_head_attention");
+      if (!without_mask()) continue;
+      if (!node->output(1)->hasUses()) {  // the weights, for which it is asked unless it is told not to
+        constexpr std::size_t need_weights = 10;
+        const torch::jit::WithInsertPoint here(node);
+        node->replaceInput(need_weights, block->owningGraph()->insertConstant(false));
+      }
+      replace_by(node, *unit, "multi_head_attention");
     } else if (node->kind() == c10::Symbol::aten("_transformer_encoder_layer_fwd")) {
       if (without_mask()) replace_by(node, *unit, "encoder_layer");
     }
@@ -70,6 +81,10 @@ void replace_by(Node* node, const torch::jit::CompilationUnit& unit, const std::
   node->destroy();
 }
 
-void spell_out_layers(torch::jit::Graph& graph) { spell_out(graph.block()); }
+void spell_out_layers(const std::shared_ptr<torch::jit::Graph>& graph) {
+  torch::jit::LowerSimpleTuples(graph);  // what nobody takes out of one is not used
+  torch::jit::EliminateDeadCode(graph);
+  spell_out(graph->block());
+}
 
 }  // namespace onestep::engine

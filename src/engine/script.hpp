@@ -2,6 +2,7 @@
 
 #include <torch/script.h>
 
+#include <memory>
 #include <string>
 
 namespace onestep::engine {
@@ -11,6 +12,6 @@ void replace_by(torch::jit::Node* node, const torch::jit::CompilationUnit& unit,
 
 /// Makes one operator of a whole layer, as inference with torch.nn.MultiheadAttention and TransformerEncoderLayer has
 /// it, the operators that it consists of.
-void spell_out_layers(torch::jit::Graph& graph);
+void spell_out_layers(const std::shared_ptr<torch::jit::Graph>& graph);
 
 }  // namespace onestep::engine

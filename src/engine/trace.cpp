@@ -50,7 +50,7 @@ class Tracer {
       while (calls_something(graph_->block())) torch::jit::Inline(*graph_);
     };
     inline_calls();
-    spell_out_layers(*graph_);
+    spell_out_layers(graph_);
     inline_calls();
     torch::jit::EliminateDeadCode(graph_);
     // A number that was traced becomes one again; it is a tensor of double precision.
