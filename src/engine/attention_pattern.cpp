@@ -38,6 +38,7 @@ std::optional<SampleProduct> as_sample_product(const Trace& trace, const Operati
         operation.arguments.size() > 1 ? std::get_if<std::vector<ValueId>>(&operation.arguments[1]) : nullptr;
     if (!equation || !equation->isString() || !operands || operands->size() != 2) return std::nullopt;
     std::vector<int>* part = &product.a;
+    bool names_result = false;
     const std::string text = equation->toStringRef();
     for (std::size_t i = 0; i < text.size(); ++i) {
       const char letter = text[i];
@@ -46,6 +47,7 @@ std::optional<SampleProduct> as_sample_product(const Trace& trace, const Operati
         part = &product.b;
       } else if (letter == '-' && i + 1 < text.size() && text[i + 1] == '>') {
         part = &product.result;
+        names_result = true;
         ++i;
       } else if (std::isalpha(static_cast<unsigned char>(letter)) && !contains(*part, letter)) {
         part->push_back(letter);
@@ -53,6 +55,7 @@ std::optional<SampleProduct> as_sample_product(const Trace& trace, const Operati
         return std::nullopt;
       }
     }
+    if (!names_result) return std::nullopt;
     product.a_value = (*operands)[0];
     product.b_value = (*operands)[1];
   } else if (operation.name == "aten::matmul" || operation.name == "aten::bmm" || operation.name == "aten::baddbmm") {

@@ -42,7 +42,8 @@ View Blueprint::new_view(std::vector<std::int64_t> sizes, std::size_t channel) {
   const std::int64_t size = product(sizes);
   const std::size_t buffer = new_buffer(size);
   if (sizes.empty()) return {buffer, 0, {}, {}};
-  const Rows rows{buffer, 0, size / sizes[channel], sizes[channel], sizes[channel]};
+  const std::int64_t channels = sizes[channel];
+  const Rows rows{buffer, 0, channels > 0 ? size / channels : 0, channels, channels};
   return laid_out(rows, std::move(sizes), channel);
 }
 

@@ -31,6 +31,9 @@ Conditions::Slot Conditions::add(Compute compute) {
 }
 
 std::int64_t Conditions::keep(Slot slot, std::int64_t size) {
+  for (const auto& [kept, place] : kept_) {
+    if (kept == slot) return place;
+  }
   const std::int64_t place = size_;
   kept_.emplace_back(slot, place);
   size_ += size;

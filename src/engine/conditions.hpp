@@ -21,7 +21,7 @@ class Conditions {
   /// A further value, made of others after them.
   Slot add(Compute compute);
 
-  /// Keeps a float32 value of `size` numbers; returns its place in a record. Called before the first look-up.
+  /// Keeps a value of `size` numbers, as float32; returns its place in a record. Called before the first look-up.
   std::int64_t keep(Slot slot, std::int64_t size);
 
   /// The kept values, one after another.

@@ -52,7 +52,7 @@ std::optional<Channels> channels_at(Blueprint& blueprint, const Operation& opera
   if (given.source == Source::constant)
     return Channels{given.constant.to(torch::kFloat32).reshape(-1).expand(count).contiguous()};
   return Channels{{}, blueprint.conditions().add([id = *value, count](const auto& slots) {
-                    return slots.at(id).reshape(-1).expand(count);
+                    return slots.at(id).to(torch::kFloat32).reshape(-1).expand(count);
                   })};
 }
 

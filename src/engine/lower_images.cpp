@@ -167,6 +167,7 @@ bool pool_largest(Blueprint& blueprint, const Operation& operation) {
   if (!x) return false;
   const ValueId result = operation.results[0];
   const Extents from = extents_of(blueprint.sizes(*x)), to = extents_of(blueprint.sizes(result));
+  if (from.size() != to.size() || blueprint.sizes(result)[1] != blueprint.sizes(*x)[1]) return false;
   Window window{integers_at(operation, 1, from.size()), integers_at(operation, 2, from.size()),
                 integers_at(operation, 3, from.size()), integers_at(operation, 4, from.size())};
   if (window.stride.empty()) window.stride = window.kernel;

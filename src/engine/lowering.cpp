@@ -170,6 +170,8 @@ class Foreign {
     std::vector<Operation> needed;
     std::set<const Operation*> known;
     add(operation, needed, known);
+    // Whoever uses them computes them anew.
+    if (needed.size() > most_needed) throw NotCompiled(operation.name + " needs much that is not float32");
     return needed;
   }
 
@@ -180,6 +182,9 @@ class Foreign {
                                              "aten::conv1d",
                                              "aten::conv2d",
                                              "aten::conv3d",
+                                             "aten::conv_transpose1d",
+                                             "aten::conv_transpose2d",
+                                             "aten::conv_transpose3d",
                                              "aten::linear",
                                              "aten::addmm",
                                              "aten::matmul",
@@ -199,9 +204,28 @@ class Foreign {
     needed.push_back(operation);
   }
 
+  static constexpr std::size_t most_needed = 16;
+
   const Trace& trace_;
   std::map<ValueId, const Operation*> makers_;
 };
+
+/// Conditions are kept as float32, which has to hold the numbers.
+void require_kept(torch::ScalarType type, const Operation& operation) {
+  switch (type) {
+    case torch::kFloat32:
+    case torch::kFloat64:  // to the rounding that all others have
+    case torch::kFloat16:
+    case torch::kBFloat16:
+    case torch::kBool:
+    case torch::kUInt8:
+    case torch::kInt8:
+    case torch::kInt16:
+      return;
+    default:
+      throw NotCompiled(operation.name + " takes " + c10::toString(type));
+  }
+}
 
 void call_torch(Blueprint& blueprint, std::vector<Operation> operations) {
   const auto& values = blueprint.trace().values;
@@ -216,6 +240,7 @@ void call_torch(Blueprint& blueprint, std::vector<Operation> operations) {
       } else if (given.source == Source::constant) {
         inputs.push_back({value, given.constant});
       } else {
+        require_kept(given.type, operation);
         const View view{0, blueprint.conditions().keep(value, product(given.sizes)), given.sizes, c_order(given.sizes)};
         inputs.push_back({value, {}, view, true, given.type});
       }

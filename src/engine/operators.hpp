@@ -34,7 +34,7 @@ struct MatrixArguments {
 };
 bool multiply_matrix(Blueprint& blueprint, const Operation& operation, const MatrixArguments& at);
 
-/// A product of two values that depend on x.
+/// A product of two values, of which one at least depends on x.
 bool multiply_samples(Blueprint& blueprint, const Operation& operation);
 bool softmax(Blueprint& blueprint, const Operation& operation);
 

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "places.hpp"
@@ -16,6 +17,9 @@ struct Term {
   double weight;
 };
 using Sum = std::vector<Term>;
+
+/// Channels that the operator is applied to in one call, and pixels that all calls may have it make: a second or two.
+constexpr std::int64_t at_once = 16, most_pixels = 1 << 27;
 
 std::vector<std::int64_t> sizes_of(std::int64_t channels, const Extents& extents) {
   std::vector<std::int64_t> sizes{1, channels};
@@ -35,14 +39,19 @@ Tensor first_line(Tensor image, std::int64_t dimension) {
 std::vector<Sum> sums_along(std::int64_t dimension, const Extents& from,
                             const std::function<Tensor(const Tensor&)>& apply) {
   std::vector<Sum> sums;
-  Tensor image = torch::zeros(sizes_of(1, from), torch::kFloat64);
-  for (std::int64_t pixel = 0; pixel < image.size(dimension); ++pixel) {
-    image.zero_().select(dimension, pixel).fill_(1);
-    const Tensor line = first_line(apply(image), dimension);
-    sums.resize(static_cast<std::size_t>(line.numel()));
-    const double* weights = line.const_data_ptr<double>();
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      if (weights[i] != 0) sums[i].push_back({pixel, weights[i]});
+  const std::int64_t extent = from[static_cast<std::size_t>(dimension - 2)];
+  for (std::int64_t first = 0; first < extent; first += at_once) {
+    const std::int64_t count = std::min(at_once, extent - first);  // of pixels, a channel each
+    const Tensor image = torch::zeros(sizes_of(count, from), torch::kFloat64);
+    for (std::int64_t i = 0; i < count; ++i) image.select(1, i).select(dimension - 1, first + i).fill_(1);
+    const Tensor made = apply(image);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Tensor line = first_line(made.narrow(1, i, 1), dimension);
+      sums.resize(static_cast<std::size_t>(line.numel()));
+      const double* weights = line.const_data_ptr<double>();
+      for (std::size_t k = 0; k < sums.size(); ++k) {
+        if (weights[k] != 0) sums[k].push_back({first + i, weights[k]});
+      }
     }
   }
   return sums;
@@ -74,6 +83,9 @@ Tensor applied(const PixelWeights& weights, const Tensor& image) {
 
 std::optional<PixelWeights> pixel_weights(const Extents& from, const Extents& to,
                                           const std::function<Tensor(const Tensor&)>& apply) {
+  std::int64_t calls = 0;
+  for (const std::int64_t extent : from) calls += extent;
+  if (calls * std::max(product(from), product(to)) > most_pixels) return std::nullopt;
   const Tensor ones = apply(torch::ones(sizes_of(1, from), torch::kFloat64));
   if (ones.sizes() != sizes_of(1, to)) return std::nullopt;
   // A weight is the product of those along each dimension. Each of them is found times the weights of all that the

@@ -16,7 +16,8 @@ struct PixelWeights {
 };
 
 /// Those of one that goes through a dimension after the other, as interpolation and averages do, found by applying it.
-/// apply: it, from [1, channels, from...] to [1, channels, to...], in float64. Nothing: it is another operator.
+/// apply: it, from [1, channels, from...] to [1, channels, to...], in float64. Nothing: it is another operator, or it
+/// would take too long.
 std::optional<PixelWeights> pixel_weights(const Extents& from, const Extents& to,
                                           const std::function<torch::Tensor(const torch::Tensor&)>& apply);
 

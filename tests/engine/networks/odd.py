@@ -240,6 +240,22 @@ class Types(Around):
         return self.convs[3](F.silu((x.double() * (1 + scale.double())).float()) * 0.5)
 
 
+class Conditions(Around):
+    """Truth values and whole numbers made of the conditions, maps of them, parts without channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain, self.wide = conv(self.width, bias=False), conv(self.width + 2, self.width)
+
+    def body(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        x = self.plain(x) + (scale > -9) + (scale > -8) + shift.long()  # two truths are 2
+        x = torch.cat([x.new_zeros(n, 0, h, w), x, scale[:, :0].expand(n, 0, h, w)], dim=1)
+        maps = scale[:, :1].expand(n, 1, h, w) * torch.linspace(0, 1, w)
+        x = self.wide(torch.cat([x, maps, (shift[:, :1] > 0).float().expand(n, 1, h, w)], dim=1))
+        return torch.where(x > shift, x, shift + 0.1 * (x - shift)) + maps.expand_as(x)
+
+
 class Layouts(Around):
     """Channels last, transposed and expanded tensors go into convolutions and norms; the result is a transposed view."""
 
@@ -330,7 +346,7 @@ def write(save) -> None:
     save("sizes_wide", Pyramid((64, 80), 16, channels=1, kernel=1), metadata((1, 3, 33)))
     save("video", Video(), metadata((1, 3, 6, 5)))
     save("audio", Audio(), metadata((1, 32), EDM, labels=3))
-    for kind in (Oddities, Aliases, Shared, Several, Chosen, Doubles, Types, Layouts, Reused):
+    for kind in (Oddities, Aliases, Shared, Several, Chosen, Conditions, Doubles, Types, Layouts, Reused):
         save(f"odd_{kind.__name__.lower()}", kind(), metadata((3, 6, 6)))
     save("odd_near_identity", NearIdentity(), metadata((3, 6, 6)))
     save("flow_map", Inputs(True, 0, False), metadata((3, 6, 6), FLOW_MAP))
