@@ -60,6 +60,27 @@ std::vector<std::int64_t> integers_at(const Operation& operation, std::size_t i,
   return list;
 }
 
+std::vector<std::size_t> factors_of(const std::string& name) {
+  static const std::map<std::string, std::vector<std::size_t>> factors{
+      {"aten::_convolution", {0, 1, 2}},
+      {"aten::convolution", {0, 1, 2}},
+      {"aten::conv1d", {0, 1, 2}},
+      {"aten::conv2d", {0, 1, 2}},
+      {"aten::conv3d", {0, 1, 2}},
+      {"aten::conv_transpose1d", {0, 1, 2}},
+      {"aten::conv_transpose2d", {0, 1, 2}},
+      {"aten::conv_transpose3d", {0, 1, 2}},
+      {"aten::linear", {0, 1, 2}},
+      {"aten::addmm", {0, 1, 2}},
+      {"aten::baddbmm", {0, 1, 2}},
+      {"aten::matmul", {0, 1}},
+      {"aten::mm", {0, 1}},
+      {"aten::bmm", {0, 1}},
+      {"aten::scaled_dot_product_attention", {0, 1, 2}}};
+  const auto found = factors.find(name);
+  return found != factors.end() ? found->second : std::vector<std::size_t>{};
+}
+
 Producers producers_of(const Trace& trace) {
   Producers producers;
   for (const Operation& operation : trace.operations) {

@@ -33,6 +33,9 @@ std::size_t dimension_at(const Operation& operation, std::size_t i, std::size_t 
 /// Integers, `count` of them where the argument is a single one. Empty: it is something else.
 std::vector<std::int64_t> integers_at(const Operation& operation, std::size_t i, std::size_t count);
 
+/// The factors among the arguments of a product, by the operator's name; none: it is no product, or one of a list.
+std::vector<std::size_t> factors_of(const std::string& name);
+
 /// The operations that compute the values of a trace.
 using Producers = std::unordered_map<ValueId, const Operation*>;
 Producers producers_of(const Trace& trace);

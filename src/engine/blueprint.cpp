@@ -113,18 +113,18 @@ View Blueprint::copied(const View& from, std::size_t channel, float scale) {
   return to;
 }
 
+Channels Blueprint::known_numbers(ValueId value, const std::function<torch::Tensor(const torch::Tensor&)>& arrange) {
+  const Value& known = trace_.values[value];
+  if (known.source == Source::constant) return {arrange(known.constant.to(torch::kFloat32)).contiguous()};
+  return {{}, conditions().add([=](const auto& slots) { return arrange(slots.at(value).to(torch::kFloat32)); })};
+}
+
 View Blueprint::place_of_known(ValueId value, std::vector<std::int64_t> sizes, std::size_t channel) {
   const std::int64_t count = product(sizes);
   const View to = new_view(std::move(sizes), channel);
-  const auto as_it_lies = [sizes = to.sizes, channel](const torch::Tensor& numbers) {
-    return numbers.to(torch::kFloat32).expand(sizes).movedim(static_cast<std::int64_t>(channel), -1).flatten();
-  };
-  Channels numbers;
-  if (const Value& known = trace_.values[value]; known.source == Source::constant) {
-    numbers.known = as_it_lies(known.constant);
-  } else {
-    numbers.slot = conditions().add([=](const auto& slots) { return as_it_lies(slots.at(value)); });
-  }
+  const Channels numbers = known_numbers(value, [sizes = to.sizes, channel](const torch::Tensor& all) {
+    return all.expand(sizes).movedim(static_cast<std::int64_t>(channel), -1).flatten();
+  });
   push(known_step(to, as_row(numbers, count, conditions())));
   return to;
 }

@@ -63,6 +63,9 @@ class Blueprint {
   /// A copy, times `scale`, that is rows of dimension `channel`.
   View copied(const View& from, std::size_t channel, float scale = 1);
 
+  /// A constant, or a value of the conditions, as `arrange` arranges its numbers; in float32.
+  Channels known_numbers(ValueId value, const std::function<torch::Tensor(const torch::Tensor&)>& arrange);
+
   /// A constant, or a value of the conditions, expanded to `sizes` and as rows of dimension `channel`.
   View place_of_known(ValueId value, std::vector<std::int64_t> sizes, std::size_t channel);
 

@@ -114,27 +114,6 @@ ValueId add_value(Trace& trace, Value value) {
   return trace.values.size() - 1;
 }
 
-/// The factors among the arguments of a product.
-std::vector<std::size_t> factors_of(const std::string& name) {
-  static const std::map<std::string, std::vector<std::size_t>> factors{{"aten::_convolution", {0, 1, 2}},
-                                                                       {"aten::convolution", {0, 1, 2}},
-                                                                       {"aten::conv1d", {0, 1, 2}},
-                                                                       {"aten::conv2d", {0, 1, 2}},
-                                                                       {"aten::conv3d", {0, 1, 2}},
-                                                                       {"aten::conv_transpose1d", {0, 1, 2}},
-                                                                       {"aten::conv_transpose2d", {0, 1, 2}},
-                                                                       {"aten::conv_transpose3d", {0, 1, 2}},
-                                                                       {"aten::linear", {0, 1, 2}},
-                                                                       {"aten::addmm", {0, 1, 2}},
-                                                                       {"aten::baddbmm", {0, 1, 2}},
-                                                                       {"aten::matmul", {0, 1}},
-                                                                       {"aten::mm", {0, 1}},
-                                                                       {"aten::bmm", {0, 1}},
-                                                                       {attention, {0, 1, 2}}};
-  const auto found = factors.find(name);
-  return found != factors.end() ? found->second : std::vector<std::size_t>{};
-}
-
 /// Operators that libtorch has for float32 and more alone, or for arguments of one type.
 bool takes_float32(const std::string& name) {
   static const std::set<std::string> names{"aten::lerp", "aten::view_as_complex", "aten::complex", "aten::polar"};

@@ -49,11 +49,7 @@ std::optional<Channels> channels_at(Blueprint& blueprint, const Operation& opera
   for (std::size_t d = 0; d < given.sizes.size(); ++d) {
     if (given.sizes[d] != 1 && (d + missing != channel || given.sizes[d] != count)) return std::nullopt;
   }
-  if (given.source == Source::constant)
-    return Channels{given.constant.to(torch::kFloat32).reshape(-1).expand(count).contiguous()};
-  return Channels{{}, blueprint.conditions().add([id = *value, count](const auto& slots) {
-                    return slots.at(id).to(torch::kFloat32).reshape(-1).expand(count);
-                  })};
+  return blueprint.known_numbers(*value, [count](const torch::Tensor& all) { return all.reshape(-1).expand(count); });
 }
 
 /// An argument that does not depend on x as rows of its own, a number for each of the result's: a transformer's

@@ -157,7 +157,7 @@ class Foreign {
         continue;
       }
       // Its weights may be most of the network, which libtorch does at once, not for each sample alone.
-      if (is_product(operation.name)) {
+      if (!factors_of(operation.name).empty() || operation.name == "aten::einsum") {
         throw NotCompiled(operation.name + " gives " + c10::toString(type) + ", not float32");
       }
       makers_[result] = &operation;
@@ -176,26 +176,6 @@ class Foreign {
   }
 
  private:
-  static bool is_product(const std::string& name) {
-    static const std::set<std::string> names{"aten::_convolution",
-                                             "aten::convolution",
-                                             "aten::conv1d",
-                                             "aten::conv2d",
-                                             "aten::conv3d",
-                                             "aten::conv_transpose1d",
-                                             "aten::conv_transpose2d",
-                                             "aten::conv_transpose3d",
-                                             "aten::linear",
-                                             "aten::addmm",
-                                             "aten::matmul",
-                                             "aten::mm",
-                                             "aten::bmm",
-                                             "aten::baddbmm",
-                                             "aten::einsum",
-                                             "aten::scaled_dot_product_attention"};
-    return names.contains(name);
-  }
-
   void add(const Operation& operation, std::vector<Operation>& needed, std::set<const Operation*>& known) const {
     if (!known.insert(&operation).second) return;
     for (const ValueId value : tensors_of(operation)) {

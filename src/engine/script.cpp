@@ -47,27 +47,31 @@ def encoder_layer(x, width: int, heads: int, qkv_weight, qkv_bias, out_weight, o
     return x + h if norm_first else torch.layer_norm(x + h, [width], weight2, bias2, epsilon)
 )";
 
-void spell_out(Block* block) {
+void spell_out(Node* node) {
   static const auto unit = torch::jit::compile(layers);
-  for (auto next = block->nodes().begin(); next != block->nodes().end();) {
-    Node* node = *next++;  // which may be replaced
-    for (Block* inner : node->blocks()) spell_out(inner);
-    const auto without_mask = [&] { return node->namedInput("mask")->mustBeNone(); };
-    if (node->kind() == c10::Symbol::aten("_native_multi_head_attention")) {
-      if (!without_mask()) continue;
-      if (!node->output(1)->hasUses()) {  // the weights, for which it is asked unless it is told not to
-        constexpr std::size_t need_weights = 10;
-        const torch::jit::WithInsertPoint here(node);
-        node->replaceInput(need_weights, block->owningGraph()->insertConstant(false));
-      }
-      replace_by(node, *unit, "multi_head_attention");
-    } else if (node->kind() == c10::Symbol::aten("_transformer_encoder_layer_fwd")) {
-      if (without_mask()) replace_by(node, *unit, "encoder_layer");
+  const auto without_mask = [&] { return node->namedInput("mask")->mustBeNone(); };
+  if (node->kind() == c10::Symbol::aten("_native_multi_head_attention")) {
+    if (!without_mask()) return;
+    if (!node->output(1)->hasUses()) {  // the weights, for which it is asked unless it is told not to
+      constexpr std::size_t need_weights = 10;
+      const torch::jit::WithInsertPoint here(node);
+      node->replaceInput(need_weights, node->owningGraph()->insertConstant(false));
     }
+    replace_by(node, *unit, "multi_head_attention");
+  } else if (node->kind() == c10::Symbol::aten("_transformer_encoder_layer_fwd")) {
+    if (without_mask()) replace_by(node, *unit, "encoder_layer");
   }
 }
 
 }  // namespace
+
+void for_each_node(Block* block, const std::function<void(Node*)>& act) {
+  for (auto next = block->nodes().begin(); next != block->nodes().end();) {
+    Node* node = *next++;  // which may be replaced
+    for (Block* inner : node->blocks()) for_each_node(inner, act);
+    act(node);
+  }
+}
 
 void replace_by(Node* node, const torch::jit::CompilationUnit& unit, const std::string& function) {
   const torch::jit::WithInsertPoint here(node);
@@ -84,7 +88,7 @@ void replace_by(Node* node, const torch::jit::CompilationUnit& unit, const std::
 void spell_out_layers(const std::shared_ptr<torch::jit::Graph>& graph) {
   torch::jit::LowerSimpleTuples(graph);  // what nobody takes out of one is not used
   torch::jit::EliminateDeadCode(graph);
-  spell_out(graph->block());
+  for_each_node(graph->block(), spell_out);
 }
 
 }  // namespace onestep::engine

@@ -2,10 +2,14 @@
 
 #include <torch/script.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
 namespace onestep::engine {
+
+/// Every node of a block, those within it first; `act` may replace it.
+void for_each_node(torch::jit::Block* block, const std::function<void(torch::jit::Node*)>& act);
 
 /// Puts what a TorchScript function does in the place of a node, whose inputs it takes.
 void replace_by(torch::jit::Node* node, const torch::jit::CompilationUnit& unit, const std::string& function);

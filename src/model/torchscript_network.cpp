@@ -18,6 +18,7 @@
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
 #include "preconditioning.hpp"
+#include "script.hpp"
 #include "torch_error.hpp"
 
 namespace onestep {
@@ -90,16 +91,11 @@ using torch::jit::Node;
 void for_each_node(torch::jit::Function& function, std::set<const torch::jit::Function*>& seen,
                    const std::function<void(Node*)>& act) {
   if (!function.isGraphFunction() || !seen.insert(&function).second) return;
-  const std::function<void(torch::jit::Block*)> visit = [&](torch::jit::Block* code) {
-    for (auto node = code->nodes().begin(); node != code->nodes().end();) {
-      Node* current = *node++;  // which may be replaced
-      for (torch::jit::Block* inner : current->blocks()) visit(inner);
-      if (current->kind() == torch::jit::prim::CallFunction)
-        for_each_node(*current->input(0)->type()->expectRef<c10::FunctionType>().function(), seen, act);
-      act(current);
-    }
-  };
-  visit(toGraphFunction(function).graph()->block());
+  engine::for_each_node(toGraphFunction(function).graph()->block(), [&](Node* node) {
+    if (node->kind() == torch::jit::prim::CallFunction)
+      for_each_node(*node->input(0)->type()->expectRef<c10::FunctionType>().function(), seen, act);
+    act(node);
+  });
 }
 
 /// A device that the code names is the one on which the network was made; it means the one on which it runs.
