@@ -11,6 +11,7 @@ enum class ErrorKind {
   model,      ///< The model: missing, not a model, broken metadata, fails its trial call.
   file,       ///< Another file: missing, malformed, of the wrong shape, can't be written.
   numerical,  ///< NaN or infinity in a result.
+  memory,     ///< Too little memory.
 };
 
 /// The only exception that leaves the library. The message names the thing, its value, the rule and the way out.

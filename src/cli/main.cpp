@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr int stopped_by_user = 130;
+constexpr int out_of_memory = 6, stopped_by_user = 130;
 
 int exit_code(onestep::ErrorKind kind) {
   switch (kind) {
@@ -23,6 +23,8 @@ int exit_code(onestep::ErrorKind kind) {
       return 4;
     case onestep::ErrorKind::numerical:
       return 5;
+    case onestep::ErrorKind::memory:
+      return out_of_memory;
   }
   return 2;
 }
@@ -38,7 +40,7 @@ int run(int argc, char** argv) {
   app.footer(
       "Examples:\n  onestep generate fashion --grid -o sheet.png\n  onestep compare fashion -o compare.png\n"
       "onestep COMMAND --help says what a command takes.\n\nExit codes: 0 done; 2 the command is wrong; 3 the "
-      "model; 4 another file; 5 NaN or infinity; 130 stopped.");
+      "model; 4 another file; 5 NaN or infinity; 6 out of memory; 130 stopped.");
   onestep::add_generate(app);
   onestep::add_compare(app);
   onestep::add_inspect(app);
@@ -73,7 +75,7 @@ int run(int argc, char** argv) {
     return exit_code(error.kind());
   } catch (const std::bad_alloc&) {
     std::cerr << "onestep: out of memory; ask for fewer samples at once, or give a folder with -o\n";
-    return 2;
+    return out_of_memory;
   } catch (const std::exception& error) {
     std::cerr << "onestep: " << error.what() << '\n';
     return 1;
