@@ -42,9 +42,15 @@ def main() -> None:
                              required=flag == "image_size")
     scripted = add("torchscript", "a traced or scripted module, with its metadata", "FILE")
     scripted.add_argument("--metadata", type=Path, required=True, metavar="JSON", help="what docs/design.md lists")
+    for kind in kinds.choices.values():
+        kind.add_argument("--traceback", action="store_true", help="show where in the code an unforeseen error came up")
     options = parser.parse_args()
 
     try:
+        if not options.source.exists():
+            raise format1.ExportError(f"{options.source}: no such file")
+        if not options.output.parent.is_dir():
+            raise format1.ExportError(f"{options.output}: make the folder {options.output.parent} first")
         if options.kind == "trained":
             from exporters import trained
             network, metadata = trained.read(
@@ -67,6 +73,11 @@ def main() -> None:
         format1.write(network, named, options.output, options.onestep, already)
     except format1.ExportError as error:
         sys.exit(f"export.py: {error}")
+    except Exception as error:  # of whatever reads the source: anything can be in it
+        if options.traceback:
+            raise
+        first_line = (str(error).strip() or "no message").splitlines()[0]
+        sys.exit(f"export.py: {options.source}: {type(error).__name__}: {first_line}; --traceback shows where")
 
 
 if __name__ == "__main__":

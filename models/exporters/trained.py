@@ -17,7 +17,7 @@ def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[to
         state = torch.load(checkpoint, weights_only=True)
         about = state["about"]
     except Exception as error:
-        raise ExportError(f"{checkpoint}: is no checkpoint of models/training ({error})") from error
+        raise ExportError(f"{checkpoint}: is no checkpoint of models/training ({type(error).__name__})") from error
     config = UNetConfig.from_dict(about["network"])
     network = UNet(config)
     network.load_state_dict(state["average"])

@@ -264,13 +264,23 @@ class Export(unittest.TestCase):
         self.refused(read(broken, self.folder), "--code", "NVlabs/edm")
 
     def test_a_refusal_is_one_message_and_leaves_nothing(self):
+        pipeline, noise = self.folder / "pipeline", self.folder / "noise.checkpoint"
+        pipeline.mkdir()
+        (pipeline / "model_index.json").write_text("{")
+        noise.write_bytes(b"noise")
         before = sorted(self.folder.iterdir())
-        for arguments in (("openai", "no.pt", "--code", self.code, "--image-size", 8),
-                          ("edm", "no.pkl", "--code", self.code)):
-            result = self.run_export(arguments[0], arguments[1], self.folder / "model.pt", *arguments[2:])
+        for kind, source, output, words, *further in (
+                ("openai", "no.pt", "model.pt", "no.pt: no such file", "--code", self.code, "--image-size", 8),
+                ("edm", "no.pkl", "model.pt", "no.pkl: no such file", "--code", self.code),
+                ("trained", noise, "nowhere/model.pt", "make the folder"),
+                ("trained", noise, "model.pt", f"{noise}: is no checkpoint of models/training (UnpicklingError)"),
+                # What the code that reads it does not foresee.
+                ("diffusers", pipeline, "model.pt", f"{pipeline}: JSONDecodeError: ")):
+            result = self.run_export(kind, source, self.folder / output, *further)
             self.assertEqual(result.returncode, 1)
-            self.assertIn("No such file", result.stderr)
-            self.assertNotIn("Traceback", result.stderr)
+            self.assertIn(words, result.stderr)
+            self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+            self.assertTrue(result.stderr.startswith("export.py: "))
             self.assertEqual(sorted(self.folder.iterdir()), before)
 
     def test_a_traced_network_runs_on_another_device(self):
