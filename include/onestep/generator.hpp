@@ -175,7 +175,7 @@ std::vector<std::pair<std::string, std::string>> shipped_models();
 /// Throws ModelError.
 std::pair<std::string, ModelInfo> describe_model(const std::string& model);
 
-/// CPU threads of all network calls of this process, >= 1. Default: one a physical core.
+/// CPU threads of all network calls of this process, in [1, 1024]. Default: one a physical core.
 void set_threads(int threads);
 
 }  // namespace onestep

@@ -201,8 +201,19 @@ std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, 
 
 std::int64_t parse_label(const std::string& text, const ModelInfo& info) {
   if (info.label_count == 0) refuse("--label " + text + ": " + info.name + " has no labels");
-  for (std::size_t i = 0; i < info.label_names.size(); ++i) {
-    if (lower(info.label_names[i]) == lower(text)) return static_cast<std::int64_t>(i);
+  // The exact name counts before one in other letters.
+  for (const bool exactly : {true, false}) {
+    std::vector<std::int64_t> found;
+    for (std::size_t i = 0; i < info.label_names.size(); ++i) {
+      const std::string& name = info.label_names[i];
+      if (exactly ? name == text : lower(name) == lower(text)) found.push_back(static_cast<std::int64_t>(i));
+    }
+    if (found.size() == 1) return found.front();
+    if (found.empty()) continue;
+    std::string indices;
+    for (const std::int64_t i : found) indices += (indices.empty() ? "" : ", ") + std::to_string(i);
+    refuse("--label " + text + " is the name of several labels of " + info.name + ": " + indices +
+           "; give the index of one");
   }
   const auto index = parse_whole(text);
   if (index && *index < static_cast<std::uint64_t>(info.label_count)) return static_cast<std::int64_t>(*index);

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -66,12 +65,10 @@ void run(const Arguments& arguments) {
                     {"runs", times.size()}});
   }
   if (arguments.json) {
-    std::cout << Json{{"model", generator.info().name},
-                      {"device", arguments.machine.device},
-                      {"precision", name_of(generator.precision().precision)},
-                      {"results", json}}
-                     .dump(1)
-              << '\n';
+    print_json({{"model", generator.info().name},
+                {"device", arguments.machine.device},
+                {"precision", name_of(generator.precision().precision)},
+                {"results", json}});
   } else {
     print_table(table);
   }

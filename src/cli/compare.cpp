@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <cmath>
-#include <iostream>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -36,27 +36,37 @@ struct Run {
   double distance = 0;  // to the last row's samples
 };
 
+std::vector<std::string> sampler_names() {
+  std::vector<std::string> names{"euler_ancestral"};
+  for (const Choice& choice : samplers()) names.push_back(choice.name);
+  return names;
+}
+
+/// A file that is there is a model, whatever its name. Of any other text the last parts are a sampler and its steps
+/// where they can be, for paths have colons as well.
 Run parse_run(const std::string& text) {
   Run run;
-  run.text = text;
-  std::vector<std::string> parts(1);
-  for (const char c : text) {
-    if (c == ':') {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  run.model = parts[0];
-  if (parts.size() > 1) run.sampler.name = parts[1];
-  if (parts.size() > 2) {
-    int steps = 0;
-    if (parts.size() > 3 || !CLI::detail::lexical_cast(parts[2], steps)) {
-      throw Error(ErrorKind::usage,
-                  text + ": a run is MODEL, MODEL:SAMPLER or MODEL:SAMPLER:STEPS, such as fashion:consistency:2");
-    }
+  run.text = run.model = text;
+  if (std::filesystem::exists(text) || text.find(':') == std::string::npos) return run;
+  const auto last_part = [&] {
+    const std::size_t colon = run.model.rfind(':');
+    return colon == std::string::npos ? "" : run.model.substr(colon + 1);
+  };
+  const auto drop_last_part = [&] { run.model.resize(run.model.rfind(':')); };
+  int steps = 0;
+  if (CLI::detail::lexical_cast(last_part(), steps)) {
     run.sampler.steps = steps;
+    drop_last_part();
   }
+  const auto known = sampler_names();
+  if (std::find(known.begin(), known.end(), last_part()) == known.end()) {
+    throw Error(ErrorKind::usage, text +
+                                      ": is no file, and no MODEL:SAMPLER or MODEL:SAMPLER:STEPS, such as "
+                                      "fashion:consistency:2; the samplers are " +
+                                      CLI::detail::join(known, ", "));
+  }
+  run.sampler.name = last_part();
+  drop_last_part();
   return run;
 }
 
@@ -184,20 +194,18 @@ void run(const Arguments& arguments) {
   }
   if (!arguments.output.empty()) {
     write_png(arguments.output, comparison_sheet("The same " + std::to_string(seeds.size()) + " seeds", rows),
-              {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", json.dump()}});
+              {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", json_text(json)}});
   }
   if (arguments.json) {
-    std::cout << Json{{"seeds", seeds},
-                      {"labels", labels},
-                      {"device", arguments.machine.device},
-                      {"runs", json},
-                      {"file", arguments.output}}
-                     .dump(1)
-              << '\n';
+    print_json({{"seeds", seeds},
+                {"labels", labels},
+                {"device", arguments.machine.device},
+                {"runs", json},
+                {"file", arguments.output}});
   } else {
     print_table(table);
-    std::cout << "distance: root of the mean squared difference to the last row, in a range of "
-              << fixed(first.range_high - first.range_low, 0) << "; times at batch " << seeds.size() << '\n';
+    print_line("distance: root of the mean squared difference to the last row, in a range of " +
+               fixed(first.range_high - first.range_low, 0) + "; times at batch " + std::to_string(seeds.size()));
   }
 }
 
@@ -217,7 +225,7 @@ void add_compare(CLI::App& app) {
   command->add_option("-n,--count", arguments->count, "columns, 1 to 1000 (default: 10)");
   command->add_option("--seeds", arguments->seeds, "seeds, such as 0-9 (default: 0 to count-1)");
   command->add_option("--label", arguments->labels,
-                      "label by name or index; several in turn (default: every label in turn)");
+                      "label by name or index; given several times, each in turn (default: every label in turn)");
   command->add_flag("--json", arguments->json, "the table on standard output, as JSON");
   command->add_flag("--quiet", arguments->quiet, "no progress bar");
   arguments->machine.add_to(*command);

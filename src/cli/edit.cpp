@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "arguments.hpp"
@@ -164,9 +163,10 @@ void run(const Task& task, const Arguments& arguments) {
   for (const std::string& label : arguments.labels) request.labels.push_back(parse_label(label, info));
   require_savable(arguments.output, info, request.seeds.size());
 
-  if (!prepared.remark.empty() && !arguments.quiet) std::cerr << "onestep: " << prepared.remark << '\n';
+  if (!prepared.remark.empty() && !arguments.quiet) complain(prepared.remark);
   const Provenance provenance(generator.file());
-  const Result result = generate_with_bar(generator, request, arguments.quiet);
+  Interrupt interrupt;
+  const Result result = generate_with_bar(generator, request, interrupt, arguments.quiet);
   Json report{{"task", task.name},
               {"model", info.name},
               {"input", arguments.input},
@@ -181,7 +181,7 @@ void run(const Task& task, const Arguments& arguments) {
   report["seconds"] = result.report.seconds;
   report["model_sha256"] = provenance.model_sha256();
   report["file"] = arguments.output;
-  if (arguments.json) std::cout << report.dump(1) << '\n';
+  if (arguments.json) print_json(report);
 }
 
 }  // namespace
@@ -220,7 +220,8 @@ void add_edit(CLI::App& app) {
         ->required();
     command->add_option("--seeds", arguments->seeds, "one variation a seed, such as 0-8 (default: 0 to count-1)");
     command->add_option("-n,--count", arguments->count, "variations, 1 or more (default: 1)");
-    command->add_option("--label", arguments->labels, "label by name or index (default: each seed draws its own)");
+    command->add_option("--label", arguments->labels,
+                        "label by name or index; given several times, each in turn (default: each seed draws its own)");
     command->add_option("--noise", arguments->noise,
                         "a .npy of unit Gaussians in place of the seeds' own, as of generate");
     arguments->pictures.add_to(*command);

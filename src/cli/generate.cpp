@@ -3,8 +3,8 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
-#include <iostream>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "arguments.hpp"
 #include "commands.hpp"
@@ -82,9 +82,9 @@ void require_memory(std::size_t count, const ModelInfo& info) {
   for (const std::int64_t size : info.shape) bytes *= static_cast<double>(size);
   const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   if (bytes <= memory) return;
-  throw Error(ErrorKind::usage, std::to_string(count) + " samples in one file take " + fixed(bytes / 1e9, 1) +
-                                    " GB of memory, this machine has " + fixed(memory / 1e9, 1) +
-                                    "; give a folder with --output, which gets one file a sample");
+  throw Error(ErrorKind::memory, std::to_string(count) + " samples in one file take " + fixed(bytes / 1e9, 1) +
+                                     " GB of memory, this machine has " + fixed(memory / 1e9, 1) +
+                                     "; give a folder with --output, which gets one file a sample");
 }
 
 void run(const Arguments& arguments) {
@@ -113,6 +113,7 @@ void run(const Arguments& arguments) {
       throw Error(ErrorKind::usage, "--grid " + std::to_string(options.columns) + ": columns must be 1 or more");
   }
 
+  Interrupt interrupt;
   // All that can go wrong with the output is found before the first sample is drawn.
   const NewFolder folder(target.new_folder);
   if (target.file.empty()) {
@@ -124,10 +125,10 @@ void run(const Arguments& arguments) {
 
   const Provenance provenance(generator.file());
   double write_seconds = 0;
-  std::vector<Sample> samples;  // into a folder, without their values
-  Json files = Json::array();
+  std::vector<Sample> samples;  // of one file; into a folder nothing is kept of them
+  Json labels = Json::array();  // for the report
   Report report;
-  const auto describe = [&](std::vector<Sample>& drawn) {
+  const auto describe = [&](const std::vector<Sample>& drawn) {
     Json made{{"model", info.name},
               {"sampler", report.sampler},
               {"levels", report.levels},
@@ -136,15 +137,13 @@ void run(const Arguments& arguments) {
     for (const Sample& sample : drawn) made["seeds"].push_back(sample.seed);
     options.texts = provenance.texts(std::move(made));
   };
-  const auto write = [&](const std::string& file, std::vector<Sample> drawn) {
+  const auto write = [&](const std::string& file, const std::vector<Sample>& drawn) {
     const auto started = Clock::now();
     describe(drawn);
     save(file, info, drawn, options);
-    files.push_back(file);
     write_seconds += seconds_since(started);
   };
 
-  Interrupt interrupt;
   {
     ProgressBar bar(arguments.quiet);
     const OnProgress on_progress = [&](const Progress& progress) {
@@ -152,11 +151,12 @@ void run(const Arguments& arguments) {
       bar.show(progress);
     };
     const Sink sink = [&](Sample&& sample) {
+      if (arguments.json && sample.label) labels.push_back(*sample.label);
       if (target.file.empty()) {
-        write(file_of_seed(target.pattern, sample.seed), {sample});
-        sample.values = {};
+        write(file_of_seed(target.pattern, sample.seed), {std::move(sample)});
+      } else {
+        samples.push_back(std::move(sample));
       }
-      samples.push_back(std::move(sample));
     };
     report = generator.plan(request);  // for what the first file says of itself
     report = generator.generate(request, sink, on_progress, interrupt.token());
@@ -164,26 +164,31 @@ void run(const Arguments& arguments) {
   if (!target.file.empty() && !samples.empty()) write(target.file, samples);
 
   if (arguments.json) {
-    std::vector<std::uint64_t> seeds;
-    for (const Sample& sample : samples) seeds.push_back(sample.seed);
+    // Those finished come first.
+    const std::span seeds = std::span(request.seeds).first(static_cast<std::size_t>(report.count));
+    Json files = Json::array();
+    if (!target.file.empty() && !seeds.empty()) files.push_back(target.file);
+    for (const std::uint64_t seed : seeds) {
+      if (target.file.empty()) files.push_back(file_of_seed(target.pattern, seed));
+    }
     const Json json{{"model", info.name},
                     {"sampler", report.sampler},
                     {"levels", report.levels},
                     {"nfe", report.nfe},
                     {"count", report.count},
                     {"seeds", seeds},
-                    {"labels", info.label_count > 0 ? labels_of(samples) : Json()},
+                    {"labels", info.label_count > 0 ? std::move(labels) : Json()},
                     {"device", arguments.machine.device},
                     {"precision", name_of(generator.precision().precision)},
                     {"batch", arguments.batch},
                     {"seconds", {{"load", load_seconds}, {"sample", report.seconds}, {"write", write_seconds}}},
                     {"images_per_second", report.seconds > 0 ? static_cast<double>(report.count) / report.seconds : 0},
-                    {"files", files}};
-    std::cout << json.dump(1) << '\n';
+                    {"files", std::move(files)}};
+    print_json(json);
   } else if (!arguments.quiet && !report.stopped) {
-    std::cout << report.count << (report.count == 1 ? " sample" : " samples") << " of " << info.name << " in "
-              << fixed(report.seconds, 2) << " s, " << report.nfe
-              << (report.nfe == 1 ? " network call" : " network calls") << " each: " << arguments.output << '\n';
+    print_line(std::to_string(report.count) + (report.count == 1 ? " sample" : " samples") + " of " + info.name +
+               " in " + fixed(report.seconds, 2) + " s, " + std::to_string(report.nfe) +
+               (report.nfe == 1 ? " network call" : " network calls") + " each: " + arguments.output);
   }
   if (report.stopped) {
     throw StoppedByUser{std::to_string(report.count) + " of " + std::to_string(request.seeds.size()) +
@@ -205,7 +210,7 @@ void add_generate(CLI::App& app) {
   command->add_option("-n,--count", arguments->count, "samples, 1 to 10000000 (default: 1; with --grid 64)");
   command->add_option("--seeds", arguments->seeds, "seeds, such as 0-63,99 (default: 0 to count-1)");
   command->add_option("--label", arguments->labels,
-                      "label by name or index; given several times, in turn (default: each seed draws its own)");
+                      "label by name or index; given several times, each in turn (default: each seed draws its own)");
   command->add_option("--batch", arguments->batch, "samples a network call, 1 or more (default: 64)");
   command
       ->add_option("--grid", arguments->grid, "one picture of all samples, in COLUMNS columns (default: about square)")

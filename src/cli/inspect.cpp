@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -103,11 +102,14 @@ void print(const std::string& file, const ModelInfo& info) {
   }
   const Json card = Json::parse(info.card);
   for (const auto& [name, value] : card.items()) {
-    rows.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
+    rows.push_back({name, value.is_string() ? value.get<std::string>() : json_text(value)});
   }
   std::size_t width = 0;
-  for (const auto& row : rows) width = std::max(width, row[0].size());
-  for (const auto& row : rows) std::cout << row[0] << std::string(width + 2 - row[0].size(), ' ') << row[1] << '\n';
+  for (auto& row : rows) {
+    row[0] = shown(row[0]);  // a card's names are as long as they are shown
+    width = std::max(width, row[0].size());
+  }
+  for (const auto& row : rows) print_line(row[0] + std::string(width + 2 - row[0].size(), ' ') + row[1]);
 }
 
 /// Steps that do the same, with the time of all of them, longest first.
@@ -147,11 +149,11 @@ void print(const EngineReport& report, std::int64_t batch) {
   const std::string call = "a call of " + std::to_string(batch) + (batch == 1 ? " sample: " : " samples: ") +
                            fixed(report.seconds * 1e3, 2) + " ms";
   if (!report.compiled) {
-    std::cout << "engine: libtorch runs the network as it is (" << report.why_not << "); " << call << '\n';
+    print_line("engine: libtorch runs the network as it is (" + report.why_not + "); " + call);
     return;
   }
-  std::cout << "engine: compiled, " << name_of(report.precision) << ", " << report.instruction_set << "; " << call
-            << '\n';
+  print_line(std::string("engine: compiled, ") + name_of(report.precision) + ", " + report.instruction_set + "; " +
+             call);
   double all = 0;
   for (const EngineStep& step : report.steps) all += step.seconds;
   std::vector<std::vector<std::string>> table{{"what", "steps", "ms", "share"}};
@@ -168,13 +170,13 @@ void run(const Arguments& arguments) {
   if (!arguments.json) print(file, info);
 
   if (!arguments.check && !arguments.engine) {
-    if (arguments.json) std::cout << json.dump(1) << '\n';
+    if (arguments.json) print_json(json);
     return;
   }
   const Generator generator = arguments.machine.load(arguments.model);
   const auto& [precision, why] = generator.precision();
   json["precision"] = {{"used", name_of(precision)}, {"why", why}};
-  if (!arguments.json) std::cout << "precision: " << name_of(precision) << ", " << why << '\n';
+  if (!arguments.json) print_line(std::string("precision: ") + name_of(precision) + ", " + why);
   if (arguments.engine) {
     const EngineReport report = generator.engine(arguments.batch);
     json["engine"] = as_json(report, arguments.batch);
@@ -185,12 +187,11 @@ void run(const Arguments& arguments) {
     json["checks"] = Json::array();
     for (const Check& check : generator.check()) {
       json["checks"].push_back({{"claim", check.claim}, {"holds", check.holds}, {"found", check.found}});
-      if (!arguments.json)
-        std::cout << (check.holds ? "holds  " : "FAILS  ") << check.claim << ": " << check.found << '\n';
+      if (!arguments.json) print_line((check.holds ? "holds  " : "FAILS  ") + check.claim + ": " + check.found);
       if (!check.holds) failed += (failed.empty() ? "" : "; ") + check.claim + " (" + check.found + ")";
     }
   }
-  if (arguments.json) std::cout << json.dump(1) << '\n';
+  if (arguments.json) print_json(json);
   if (!failed.empty()) throw ModelError(file + ": fails its check: " + failed);
 }
 

@@ -1,6 +1,5 @@
 #include "onestep/interpolate.hpp"
 
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "arguments.hpp"
@@ -63,7 +62,8 @@ void run(const Arguments& arguments) {
   require_savable(arguments.output, info, request.seeds.size());
 
   const Provenance provenance(generator.file());
-  const Result result = generate_with_bar(generator, request, arguments.quiet);
+  Interrupt interrupt;
+  const Result result = generate_with_bar(generator, request, interrupt, arguments.quiet);
   Json report{{"task", "interpolate"},
               {"model", info.name},
               {"between", {arguments.first, arguments.last}},
@@ -79,7 +79,7 @@ void run(const Arguments& arguments) {
   report["seconds"] = result.report.seconds;
   report["model_sha256"] = provenance.model_sha256();
   report["file"] = arguments.output;
-  if (arguments.json) std::cout << report.dump(1) << '\n';
+  if (arguments.json) print_json(report);
 }
 
 }  // namespace

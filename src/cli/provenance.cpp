@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "onestep/error.hpp"
+#include "terminal.hpp"
 
 namespace onestep {
 namespace {
@@ -69,9 +70,7 @@ Provenance::Provenance(const std::string& model_file) : model_sha256_(sha256(mod
 std::vector<std::pair<std::string, std::string>> Provenance::texts(nlohmann::ordered_json facts) const {
   facts["command"] = command();
   facts["model_sha256"] = model_sha256_;
-  // A name that is no UTF-8 is a name all the same.
-  return {{"Software", "onestep " ONESTEP_VERSION},
-          {"onestep", facts.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)}};
+  return {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", json_text(facts)}};
 }
 
 }  // namespace onestep

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <iomanip>
 #include <iostream>
@@ -15,24 +16,80 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
+bool bar_is_drawn = false;  // on the last line of standard error
+
+void erase_bar() {
+  if (bar_is_drawn) std::fputs("\r\033[K", stderr);
+  bar_is_drawn = false;
+}
+
+/// What can turn a terminal's state or the order of its text: DEL, the C1 controls, separators of lines and marks of
+/// direction. JSON leaves them as they are.
+bool is_control(std::uint32_t character) {
+  return (character >= 0x7f && character < 0xa0) || character == 0x200e || character == 0x200f ||
+         (character >= 0x2028 && character <= 0x202e) || (character >= 0x2066 && character <= 0x2069);
+}
+
 void mark_interrupted(int) { interrupted = 1; }
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
+std::string json_text(const nlohmann::ordered_json& json, int indent) {
+  const std::string utf8 = json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::string text;
+  for (std::size_t i = 0; i < utf8.size();) {
+    const auto lead = static_cast<unsigned char>(utf8[i]);
+    const std::size_t bytes = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    std::uint32_t character = bytes == 1 ? lead : lead & (0x7fU >> bytes);
+    for (std::size_t k = 1; k < bytes; ++k) character = character << 6 | (utf8[i + k] & 0x3f);
+    if (is_control(character)) {
+      std::array<char, 8> escape;
+      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(character));
+      text += escape.data();
+    } else {
+      text.append(utf8, i, bytes);
+    }
+    i += bytes;
+  }
+  return text;
+}
+
+std::string shown(const std::string& text) {
+  const std::string json = json_text(text);
+  std::string line;
+  // Without the quotes about it, and with quotes and backslashes as they are.
+  for (std::size_t i = 1; i + 1 < json.size(); ++i) {
+    if (json[i] == '\\' && (json[i + 1] == '"' || json[i + 1] == '\\')) ++i;
+    line += json[i];
+  }
+  return line;
+}
+
+void print_json(const nlohmann::ordered_json& json) { std::cout << json_text(json, 1) << '\n'; }
+
+void print_line(const std::string& text) { std::cout << shown(text) << '\n'; }
+
+void complain(const std::string& text) {
+  erase_bar();
+  std::cerr << "onestep: " << shown(text) << '\n';
+}
+
 Interrupt::Interrupt() {
   interrupted = 0;
   struct sigaction action {};
   action.sa_handler = mark_interrupted;
   action.sa_flags = SA_RESETHAND | SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (std::size_t i = 0; i < signals.size(); ++i) {
+    sigaction(signals[i], nullptr, &before_[i]);
+    // nohup has the program ignore that its terminal is gone.
+    if (signals[i] != SIGHUP || before_[i].sa_handler != SIG_IGN) sigaction(signals[i], &action, nullptr);
+  }
 }
 
 Interrupt::~Interrupt() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  for (std::size_t i = 0; i < signals.size(); ++i) sigaction(signals[i], &before_[i], nullptr);
 }
 
 void Interrupt::poll() {
@@ -41,16 +98,14 @@ void Interrupt::poll() {
 
 ProgressBar::ProgressBar(bool quiet) : shown_(!quiet && isatty(STDERR_FILENO)), started_(now()) {}
 
-ProgressBar::~ProgressBar() {
-  if (drawn_) std::fputs("\r\033[K", stderr);
-}
+ProgressBar::~ProgressBar() { erase_bar(); }
 
 void ProgressBar::show(const Progress& progress) {
   const double time = now();
   // Ten times a second is as much as anyone can read.
   if (!shown_ || progress.calls == 0 || (time - last_ < 0.1 && progress.calls_done < progress.calls)) return;
   last_ = time;
-  drawn_ = true;
+  bar_is_drawn = true;
   constexpr int width = 30;
   const double share = static_cast<double>(progress.calls_done) / static_cast<double>(progress.calls);
   const int full = static_cast<int>(share * width);
@@ -62,8 +117,7 @@ void ProgressBar::show(const Progress& progress) {
   std::fflush(stderr);
 }
 
-Result generate_with_bar(const Generator& generator, const Request& request, bool quiet) {
-  Interrupt interrupt;
+Result generate_with_bar(const Generator& generator, const Request& request, Interrupt& interrupt, bool quiet) {
   ProgressBar bar(quiet);
   const OnProgress on_progress = [&](const Progress& progress) {
     interrupt.poll();
@@ -74,15 +128,23 @@ Result generate_with_bar(const Generator& generator, const Request& request, boo
   return result;
 }
 
-void print_table(const std::vector<std::vector<std::string>>& rows) {
+void print_table(std::vector<std::vector<std::string>> rows) {
+  // A byte of UTF-8 that goes on with a character takes no room of its own.
+  const auto width = [](const std::string& cell) {
+    return static_cast<std::size_t>(std::count_if(cell.begin(), cell.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+  };
   std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
+  for (auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      row[i] = shown(row[i]);
+      widths[i] = std::max(widths[i], width(row[i]));
+    }
   }
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      std::cout << (i ? "  " : "") << (i ? std::right : std::left) << std::setw(static_cast<int>(widths[i])) << row[i];
+      const std::string space(widths[i] - width(row[i]), ' ');
+      std::cout << (i ? "  " + space + row[i] : row[i] + space);
     }
     std::cout << '\n';
   }

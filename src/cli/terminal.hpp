@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <csignal>
+#include <nlohmann/json.hpp>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -8,12 +11,28 @@
 
 namespace onestep {
 
+// All that the program says goes through here: what a model, a file or a user calls something can hold anything.
+
+/// As a terminal may be given it, in one line: control characters as JSON escapes them, U+FFFD for what is no UTF-8.
+std::string shown(const std::string& text);
+
+/// JSON whatever its strings hold: U+FFFD for what is no UTF-8, every control character escaped. indent < 0: one line.
+std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
+
+/// To standard output.
+void print_json(const nlohmann::ordered_json& json);
+void print_line(const std::string& text);
+
+/// To standard error, after the program's name.
+void complain(const std::string& text);
+
 /// Thrown once a command that the user stopped has kept what was finished; the message says what that is.
 struct StoppedByUser {
   std::string message;
 };
 
-/// Ctrl-C and SIGTERM, once: asks the work to stop between network calls. A second one ends the program at once.
+/// Ctrl-C, SIGTERM and SIGHUP, once: asks the work to stop between network calls. The same one again ends the program
+/// at once. While it lives, files are written whole: it is to live until they are.
 class Interrupt {
  public:
   Interrupt();
@@ -24,6 +43,8 @@ class Interrupt {
   void poll();
 
  private:
+  static constexpr std::array signals{SIGINT, SIGTERM, SIGHUP};
+  std::array<struct sigaction, signals.size()> before_;
   std::stop_source source_;
 };
 
@@ -36,15 +57,14 @@ class ProgressBar {
 
  private:
   bool shown_;
-  bool drawn_ = false;
   double started_, last_ = 0;
 };
 
-/// Samples with a progress bar, stopped by Ctrl-C: StoppedByUser, for nothing was written.
-Result generate_with_bar(const Generator& generator, const Request& request, bool quiet);
+/// Samples with a progress bar. Stopped: StoppedByUser, for nothing was written.
+Result generate_with_bar(const Generator& generator, const Request& request, Interrupt& interrupt, bool quiet);
 
 /// Rows of cells as aligned columns on standard output, the first row the heading; the first column flush left.
-void print_table(const std::vector<std::vector<std::string>>& rows);
+void print_table(std::vector<std::vector<std::string>> rows);
 
 /// `value` with this many digits after the point.
 std::string fixed(double value, int digits);

@@ -1,7 +1,6 @@
 #include "onestep/tune.hpp"
 
 #include <algorithm>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
@@ -117,7 +116,7 @@ void run(const Arguments& arguments) {
     for (const Trial& trial : tuned.trials) {
       json["trials"].push_back({{"steps", trial.steps}, {"level", trial.level}, {"distance", trial.distance}});
     }
-    std::cout << json.dump(1) << '\n';
+    print_json(json);
     return;
   }
   std::vector<std::vector<std::string>> table{{"levels", "steps", "distance", "before"}};
@@ -127,9 +126,9 @@ void run(const Arguments& arguments) {
         {as_text(found), std::to_string(steps), fixed(tuned.distances.at(steps), 4), fixed(tuned.before.at(steps), 4)});
   }
   print_table(table);
-  std::cout << "distance: "
-            << (tuned.distance == "frechet" ? "Frechet, in the network's features" : "sliced Wasserstein") << ", "
-            << arguments.count << " samples; before: of the levels that the model had\n";
+  print_line(std::string("distance: ") +
+             (tuned.distance == "frechet" ? "Frechet, in the network's features" : "sliced Wasserstein") + ", " +
+             std::to_string(arguments.count) + " samples; before: of the levels that the model had");
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "onestep/error.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
+#include "other_files.hpp"
 #include "preconditioning.hpp"
 #include "script.hpp"
 #include "torch_error.hpp"
@@ -163,6 +164,9 @@ ModelInfo read_model_info(const std::string& file) {
   const auto status = std::filesystem::status(file, error);
   if (!std::filesystem::exists(status)) throw ModelError(file + ": no such file");
   if (std::filesystem::is_directory(status)) throw ModelError(file + ": is a folder; give the model file in it");
+  if (!std::filesystem::is_regular_file(status)) {
+    throw ModelError(file + ": is a pipe or a device; give the path of an ordinary file");
+  }
   const auto size = std::filesystem::file_size(file, error);
   if (error) throw ModelError(file + ": can't be read: " + error.message());
   if (size == 0) throw ModelError(file + ": is empty; copy or export it again");
@@ -170,7 +174,10 @@ ModelInfo read_model_info(const std::string& file) {
   try {
     caffe2::serialize::PyTorchStreamReader reader(file);
     if (!reader.hasRecord("constants.pkl")) {
-      throw ModelError(file + ": is no TorchScript file (a Python state dict?); write one with models/export.py");
+      const std::string kind = other_kind_of_file(file);
+      throw ModelError(
+          file + ": is " +
+          (kind.empty() ? "no TorchScript file (a Python state dict?); write one with models/export.py" : kind));
     }
     if (!reader.hasRecord("extra/onestep.json")) {
       throw ModelError(file + ": is TorchScript, but holds no onestep.json; write it with models/export.py");
@@ -180,8 +187,10 @@ ModelInfo read_model_info(const std::string& file) {
   } catch (const ModelError&) {
     throw;
   } catch (const std::exception& e) {
-    throw ModelError(file + ": is no TorchScript file, or is damaged (" + in_one_line(e) +
-                     "); copy or export it again");
+    const std::string kind = other_kind_of_file(file);
+    throw ModelError(
+        file + ": is " +
+        (kind.empty() ? "no TorchScript file, or is damaged (" + in_one_line(e) + "); copy or export it again" : kind));
   }
   return parse_metadata(json, file);
 }

@@ -223,7 +223,12 @@ std::pair<std::string, ModelInfo> describe_model(const std::string& model) {
 }
 
 void set_threads(int threads) {
-  if (threads < 1) throw Error(ErrorKind::usage, "threads = " + std::to_string(threads) + " must be 1 or more");
+  // More than a machine has cores are of no use, and a system that refuses them ends the process.
+  constexpr int most_threads = 1024;
+  if (threads < 1 || threads > most_threads) {
+    throw Error(ErrorKind::usage, "threads = " + std::to_string(threads) + " must lie in [1, " +
+                                      std::to_string(most_threads) + "]; as many as the machine has cores are best");
+  }
   at::set_num_threads(threads);
 }
 

@@ -9,10 +9,15 @@ import sys
 import tempfile
 import time
 import unittest
+import warnings
 from pathlib import Path
 
 import numpy
 from PIL import Image
+from torch import nn
+
+import tiny_models
+from tiny_models import Half, HalfOfALabel
 
 ONESTEP = sys.argv.pop(1)
 
@@ -74,13 +79,13 @@ class CommandLine(unittest.TestCase):
                 self.assertEqual(sorted(os.listdir(self.folder)), before)
 
     def test_a_disk_that_fills_up_leaves_nothing(self):
-        def no_room():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit fails, as on a full disk
+        def no_room():  # as `ulimit -f` does it
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
         result = self.run_onestep("generate", "fashion", "--grid", "-o", "a.png", preexec_fn=no_room)
         self.assertEqual(result.returncode, 4, result.stderr)
         self.assertIn("a.png: can't be written", result.stderr)
+        self.assertIn("ulimit -f", result.stderr)
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_a_failed_run_keeps_the_file_that_was_there(self):
@@ -204,7 +209,7 @@ class CommandLine(unittest.TestCase):
         process = subprocess.Popen([ONESTEP, "generate", "fashion-teacher", "-n", "5000", "--batch", "1", "--steps", "2",
                                     "-o", f"{self.folder}/"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 60
-        while not os.listdir(self.folder) and process.poll() is None and time.monotonic() < deadline:
+        while not list(self.folder.glob("*.png")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, words = process.communicate(timeout=60)
@@ -214,6 +219,108 @@ class CommandLine(unittest.TestCase):
         for name in names:
             self.assertTrue(name.endswith(".png"), name)
             self.assertTrue((self.folder / name).read_bytes().endswith(b"IEND\xaeB`\x82"), name)
+
+    def test_a_hang_up_keeps_the_samples_of_one_file(self):
+        class Says(nn.Module):
+            def forward(self, x, noise):
+                warnings.warn("called")
+                return 0.5 * x
+
+        tiny_models.write(self.folder / "says.pt", Says())
+        command = [ONESTEP, "generate", "says.pt", "--no-engine", "--batch", "1", "-o", "a.npz", "-n"]
+
+        def start(count, **options):
+            process = subprocess.Popen([*command, str(count)], cwd=self.folder, text=True, stderr=subprocess.PIPE,
+                                       stdout=subprocess.DEVNULL, **options)
+            for _ in range(100):  # loading makes less than 20 calls
+                process.stderr.readline()
+            process.send_signal(signal.SIGHUP)
+            return process.communicate(timeout=60)[1].splitlines()[-1], process.returncode
+
+        said, code = start(1_000_000)
+        self.assertEqual(code, 130, said)
+        samples = numpy.load(self.folder / "a.npz")["samples"]
+        self.assertIn(f"stopped; {len(samples)} of 1000000 samples are done and kept: a.npz", said)
+        self.assertTrue(0 < len(samples) < 1_000_000)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["a.npz", "says.pt"])
+        # nohup has it go on.
+        said, code = start(300, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.assertEqual(code, 0, said)
+        self.assertEqual(len(numpy.load(self.folder / "a.npz")["samples"]), 300)
+
+    def test_a_folder_of_samples_takes_no_more_memory_the_more_there_are(self):
+        tiny_models.write(self.folder / "tiny.pt", Half())
+
+        def most_memory(count):
+            process = subprocess.Popen([ONESTEP, "generate", "tiny.pt", "-n", str(count), "--batch", "500", "--threads", "1",
+                                        "-o", "many/{seed}.npy", "--quiet"], cwd=self.folder)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, 0)
+            self.assertEqual(len(os.listdir(self.folder / "many")), count)
+            return used.ru_maxrss * 1024
+
+        (self.folder / "many").mkdir()
+        few, many = 2000, 22000
+        # 8 bytes are the seed's. A megabyte is what the same command's memory differs by from run to run.
+        before = most_memory(few)
+        self.assertLess(most_memory(many) - before, 8 * (many - few) + 1_000_000)
+
+    def test_too_little_memory_is_told_beforehand(self):
+        tiny_models.write(self.folder / "long.pt", Half(),
+                          sample={"modality": "audio", "shape": [1, 1 << 20], "sample_rate": 8000})
+        result = self.run_onestep("generate", "long.pt", "-n", "10000000", "-o", "a.npy")
+        self.assertEqual(result.returncode, 6, result.stderr)
+        self.assertIn("83886.1 GB of memory", result.stderr)
+        self.assertEqual(os.listdir(self.folder), ["long.pt"])
+
+    def test_a_label_is_the_one_of_its_exact_name(self):
+        names = ["drake", "Drake", "kite", "kite", "KITE", "5"]
+        tiny_models.write(self.folder / "birds.pt", HalfOfALabel(), labels={"count": 6, "names": names})
+        for label, index in (("drake", 0), ("Drake", 1), ("KITE", 4), ("4", 4), ("5", 5)):
+            result = self.run_onestep("generate", "birds.pt", "--label", label, "-o", "a.npy", "--json")
+            self.assertEqual(json.loads(result.stdout)["labels"], [index], label)
+        for label, indices in (("DRAKE", "0, 1"), ("kite", "2, 3"), ("Kite", "2, 3, 4")):
+            result = self.run_onestep("generate", "birds.pt", "--label", label, "-o", "a.npy")
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(f"--label {label} is the name of several labels of tiny: {indices}; give the index", result.stderr)
+
+    def test_the_model_is_found_wherever_it_stands(self):
+        for arguments in (["--label", "Bag", "fashion"], ["--levels", "80,2.5", "fashion"], ["--grid", "fashion"],
+                          ["--grid", "2", "fashion"], ["--label", "1", "--label", "2", "fashion"],
+                          ["fashion", "--label", "1", "--levels", "80", "--levels", "2.5"]):
+            result = self.run_onestep("generate", *arguments, "-n", "2", "-o", "a.png")
+            self.assertEqual(result.returncode, 0, (arguments, result.stderr))
+        for arguments in (["bench", "--batch", "1,2", "fashion", "--seconds", "0.01"],
+                          ["compare", "--label", "Bag", "fashion:consistency:1", "fashion", "-n", "1"],
+                          ["edit", "stroke", "--levels", "5,1", "--label", "Bag", "fashion", "a.png", "--fit", "crop", "-o",
+                           "b.png"]):
+            result = self.run_onestep(*arguments)
+            self.assertEqual(result.returncode, 0, (arguments, result.stderr))
+        result = self.run_onestep("generate", "fashion", "--label", "Bag", "Coat", "-o", "a.png")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("Coat", result.stderr)
+
+    def test_a_path_may_have_colons(self):
+        folder = self.folder / "12:30:heun"
+        folder.mkdir()
+        for name in ("a.pt", "a.pt:consistency:2"):
+            tiny_models.write(folder / name, Half())
+        runs = {"a.pt": ("consistency", 1), "a.pt:consistency": ("consistency", 1), "a.pt:gamma:3": ("gamma", 3),
+                "a.pt:consistency:2": ("consistency", 1), "a.pt:consistency:2:consistency:4": ("consistency", 4)}
+        result = self.run_onestep("compare", *(f"{folder.name}/{run}" for run in runs), "-n", "1", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual([(run["sampler"], run["nfe"]) for run in json.loads(result.stdout)["runs"]], list(runs.values()))
+        for run in ("a.pt:heum:5", "a.pt:heun:x", "a.pt:5", "b:"):
+            result = self.run_onestep("compare", f"{folder.name}/a.pt", f"{folder.name}/{run}")
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(f"{run}: is no file, and no MODEL:SAMPLER", result.stderr)
+
+    def test_threads_have_a_bound(self):
+        for threads in "0", "-1", "1025", "2000000000":
+            result = self.run_onestep("generate", "fashion", "--threads", threads, "-o", "a.png")
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(f"threads = {threads} must lie in [1, 1024]", result.stderr)
 
     def test_an_unknown_command_is_named(self):
         result = self.run_onestep("frobnicate")
