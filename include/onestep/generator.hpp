@@ -175,7 +175,8 @@ std::vector<std::pair<std::string, std::string>> shipped_models();
 /// Throws ModelError.
 std::pair<std::string, ModelInfo> describe_model(const std::string& model);
 
-/// CPU threads of all network calls of this process, in [1, 1024]. Default: one a physical core.
+/// CPU threads of all network calls of this process, in [1, 1024]. Default: one a physical core. Threads do not live on in
+/// a child of fork(): in one, set 1 before anything else, or the first call waits for ever.
 void set_threads(int threads);
 
 }  // namespace onestep
