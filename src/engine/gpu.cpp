@@ -208,9 +208,8 @@ class Program {
     conditions_in_.clear();
   }
 
-  void record(at::GraphImplInterface& graph) {
-    // Another thread may go on using the device meanwhile.
-    graph.capture_begin({0, 0}, at::GraphCaptureMode::ThreadLocal);
+  void record(GpuGraph& graph) {
+    graph.capture_begin();
     try {
       output_ = compute(x_, conditions_in_);
     } catch (const std::exception&) {
@@ -235,7 +234,7 @@ class Program {
   Known known_;
 
   bool was_called_ = false, can_capture_ = true;
-  std::unique_ptr<at::GraphImplInterface> graph_;
+  std::unique_ptr<GpuGraph> graph_;
   Tensor x_, output_;                  // where the graph reads and writes
   std::vector<Tensor> conditions_in_;  // and its conditions
   std::string shown_;                  // whose conditions they are
