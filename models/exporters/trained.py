@@ -6,21 +6,22 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+from checkpoint import config_of, load  # noqa: E402
 from diffusion import RHO, SIGMA_MAX, SIGMA_MIN  # noqa: E402
-from network import UNet, UNetConfig  # noqa: E402
+from equivariant import EquivariantConfig  # noqa: E402
 
 from .format1 import ExportError  # noqa: E402
 
 
 def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[torch.nn.Module, dict]:
     try:
-        state = torch.load(checkpoint, weights_only=True)
-        about = state["about"]
+        about, average = load(checkpoint)
     except Exception as error:
         raise ExportError(f"{checkpoint}: is no checkpoint of models/training ({type(error).__name__})") from error
-    config = UNetConfig.from_dict(about["network"])
-    network = UNet(config)
-    network.load_state_dict(state["average"])
+    config = config_of(about)
+    # What wraps in training has a margin in use: zeros outside, and no copies of every edge.
+    network = config.build(wrap=False) if isinstance(config, EquivariantConfig) else config.build()
+    network.load_state_dict(average)
     consistency = about["boundary"] > 0
     metadata = {
         "role": "consistency" if consistency else "diffusion",

@@ -14,11 +14,21 @@ PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
 @dataclass
+class Crops:
+    """What a step trains on."""
+
+    x: Tensor  # float32 [N, C, H, W] in [-1, 1]
+    labels: Tensor  # int64 [N]
+    weight: Tensor  # of every pixel's loss, mean 1: [N, 1, H, W], or [1] where all count the same
+
+
+@dataclass
 class Pictures:
     pixels: Tensor  # uint8 [N, C, H, W]
     labels: Tensor  # int64 [N]
     names: list[str]  # of the labels
     source: str  # for the model's card
+    held_out = None  # there are none to compare with
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -26,6 +36,21 @@ class Pictures:
     def batch(self, index: Tensor) -> Tensor:
         """float32 in [-1, 1]."""
         return self.pixels[index].float() / 127.5 - 1
+
+    @property
+    def shape(self) -> list[int]:
+        """Of one picture, [C, H, W]."""
+        return list(self.pixels.shape[1:])
+
+    @property
+    def sheet(self) -> tuple[int, int]:
+        """Rows and columns of a sheet of samples: a column a label."""
+        return 5, max(len(self.names), 1)
+
+    def draw(self, count: int) -> Crops:
+        """Any of the pictures, each as likely as the others."""
+        index = torch.randint(len(self), (count,))
+        return Crops(self.batch(index), self.labels[index], torch.ones(1))
 
     def sigma_data(self) -> float:
         """Standard deviation of all pixel values about their common mean, in units of [-1, 1]."""

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from data import Pictures
 from diffusion import RHO, SIGMA_MAX, SIGMA_MIN, dpm_solver_2m
+from materials import Dataset
 
 LEVELS = 18  # with dpm_solver_2m, as close to the exact end as Heun's method with 35 calls
 USES = 8  # points trained on for each trajectory drawn
@@ -94,7 +94,7 @@ class Distillation:
     PERCEPTUAL, ADVERSARIAL = 0.3, 0.02  # weights of the terms beside the pixels' own
 
     def __init__(self, student: nn.Module, teacher: nn.Module, features: Callable[[Tensor], list[Tensor]],
-                 discriminator: Discriminator, pictures: Pictures, batch: int, pool: int, seed: int, device: str):
+                 discriminator: Discriminator, pictures: Dataset, batch: int, pool: int, seed: int, device: str):
         self.student, self.teacher, self.features, self.discriminator = student, teacher, features, discriminator
         self.pictures, self.batch, self.pool, self.seed, self.device = pictures, batch, pool, seed, device
         self.drawn, self.trajectories = -1, None
@@ -111,7 +111,7 @@ class Distillation:
             with torch.random.fork_rng():
                 torch.manual_seed(self.seed * 1_000_003 + 500_000 + number)
                 self.trajectories = draw_trajectories(self.teacher, self.labels(self.pool).to(self.device),
-                                                      self.pictures.pixels.shape[1:], self.batch)
+                                                      self.pictures.shape, self.batch)
             self.drawn = number
         return self.trajectories
 
@@ -132,10 +132,10 @@ class Distillation:
         if step < self.SHARP_FROM * steps:
             return loss
 
-        index = torch.randint(len(self.pictures), (n,))
-        real_label = torch.where(torch.rand(n) < 0.05, len(self.pictures.names), self.pictures.labels[index]).to(self.device)
+        real = self.pictures.draw(n)
+        real_label = torch.where(torch.rand(len(real.x)) < 0.05, len(self.pictures.names), real.labels).to(self.device)
         with torch.no_grad():
-            real_features = self.features(self.pictures.batch(index).to(self.device))
+            real_features = self.features(real.x.to(self.device))
         loss = loss - self.ADVERSARIAL * frozen(self.discriminator, drawn_features, label).mean()
         # Hinge loss (Lim & Ye 2017).
         of_real = self.discriminator(real_features, real_label)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 import classifier
 import data
+from checkpoint import config_of, load
 from diffusion import SIGMA_MAX, SIGMA_MIN, Denoiser, heun, karras_levels
-from network import UNet, UNetConfig
 
 HEUN_LEVELS = {79: 40, 35: 18, 9: 5}  # calls: levels
 
@@ -100,10 +100,9 @@ def consistency(f: Callable[[Tensor, float], Tensor], shape: tuple[int, ...], le
 
 def draw(checkpoint: Path, count: int, calls: int, levels: list[float]) -> tuple[Tensor, Tensor]:
     """`count` samples as bytes, every label as often, and their labels; one call or several, by the model's kind."""
-    state = torch.load(checkpoint, weights_only=True)
-    about = state["about"]
-    network = UNet(UNetConfig.from_dict(about["network"])).to(memory_format=torch.channels_last)
-    network.load_state_dict(state["average"])
+    about, average = load(checkpoint)
+    network = config_of(about).build().to(memory_format=torch.channels_last)
+    network.load_state_dict(average)
     denoiser = torch.compile(Denoiser(network.eval().requires_grad_(False), about["sigma_data"], about["boundary"]))
     labels = torch.arange(count) % len(about["names"])
     torch.manual_seed(0)
@@ -150,7 +149,7 @@ def main() -> None:
             arrays = np.load(path, allow_pickle=False)
             drawn = [("", (to_bytes(torch.from_numpy(arrays["samples"])), torch.from_numpy(arrays["labels"])))]
         else:
-            one_step = torch.load(path, weights_only=True)["about"]["boundary"] > 0
+            one_step = load(path)[0]["boundary"] > 0
             calls = [int(c) for c in (options.calls or ("1,2" if one_step else "79,35,9")).split(",")]
             levels = [float(level) for level in options.levels.split(",")]
             drawn = ((f" {c} calls", draw(path, options.samples, c, levels)) for c in calls)

@@ -1,7 +1,7 @@
-"""The UNet that both models share: class-conditional, for images whose sides divide by 2 ** len(widths)."""
+"""The garments' UNet, which both of their models share: class-conditional, for images whose sides divide by 2 ** len(widths)."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,12 +18,8 @@ class UNetConfig:
     blocks: int = 1  # residual blocks a level on the way down; one more on the way up
     dropout: float = 0.0
 
-    def to_dict(self) -> dict:
-        return {**asdict(self), "widths": list(self.widths)}
-
-    @staticmethod
-    def from_dict(fields: dict) -> "UNetConfig":
-        return UNetConfig(**{**fields, "widths": tuple(fields["widths"])})
+    def build(self) -> "UNet":
+        return UNet(self)
 
 
 class GroupNorm(nn.GroupNorm):

@@ -2,144 +2,185 @@
 """Trains the diffusion teacher and the one-step student; one command for both: python models/training/train.py"""
 
 import argparse
+import math
+import time
 from pathlib import Path
 
 import torch
 
+import checkpoint
 import data
 from diffusion import SIGMA_MAX, SIGMA_MIN, Denoiser, heun, karras_levels
 from distillation import Discriminator, Distillation
-from network import UNet, UNetConfig
+from equivariant import EquivariantConfig
+from materials import Dataset, Materials
+from network import UNetConfig
 from optimizer import optimizers
-from perceptual import PerceptualNetwork, train_perceptual
-from trainer import train
+from perceptual import FINE, MULTISCALE, PerceptualNetwork, train_perceptual
+from trainer import OutOfTime, train
+
+Config = UNetConfig | EquivariantConfig
 
 
-def write_sheet(denoiser: Denoiser, labels: int, shape: tuple[int, ...], device: str, path: Path) -> None:
-    """Five rows of ten: a column a label, the same noise at every call."""
+def write_sheet(denoiser: Denoiser, pictures: Dataset, device: str, path: Path) -> None:
+    """Every label as often as the others, the same noise at every call."""
     from PIL import Image
 
     generator = torch.Generator().manual_seed(0)
-    label = torch.arange(max(labels, 1)).repeat(5).to(device)
-    x = torch.randn(len(label), *shape, generator=generator).to(device) * SIGMA_MAX
-    given = label if labels else None
+    rows, columns = pictures.sheet
+    label = (torch.arange(rows * columns) % max(len(pictures.names), 1)).to(device)
+    x = torch.randn(len(label), *pictures.shape, generator=generator).to(device) * SIGMA_MAX
 
     @torch.no_grad()
     def denoise(x, sigma):
-        return denoiser(x, torch.full((len(x),), sigma, device=device), given)
+        return denoiser(x, torch.full((len(x),), sigma, device=device), label)
 
     one_step = denoiser.boundary > 0
     x = denoise(x, SIGMA_MAX) if one_step else heun(denoise, x, karras_levels(18).tolist())[-1]
     tiles = ((x.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
-    rows = [torch.cat(list(row), dim=2) for row in tiles.split(max(labels, 1))]
-    picture = torch.cat(rows, dim=1).permute(1, 2, 0).numpy()
+    picture = torch.cat([torch.cat(list(row), dim=2) for row in tiles.split(columns)], dim=1).permute(1, 2, 0).numpy()
     Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(path)
 
 
-def describe(pictures: data.Pictures, config: UNetConfig, boundary: float) -> dict:
+def describe(pictures: Dataset, config: Config, boundary: float) -> dict:
     """What models/export.py has to know of a network beside its weights."""
-    return {"network": config.to_dict(), "shape": list(pictures.pixels.shape[1:]), "names": pictures.names,
+    return {"network": checkpoint.describe(config), "shape": pictures.shape, "names": pictures.names,
             "sigma_data": pictures.sigma_data(), "boundary": boundary, "data": pictures.source}
 
 
-def start_from(checkpoint: Path, network: UNet) -> int:
+def start_from(path: Path, network: torch.nn.Module) -> int:
     """Takes over the averaged weights of an earlier run of the same network; the number of images that it has seen."""
-    state = torch.load(checkpoint, weights_only=True)
+    about, average = checkpoint.load(path)
     try:
-        network.load_state_dict(state["average"])
+        network.load_state_dict(average)
     except RuntimeError as error:
-        raise SystemExit(f"{checkpoint}: not of this network: {error}") from None
-    return state["about"]["images"]
+        raise SystemExit(f"{path}: not of this network: {error}") from None
+    return about["images"]
 
 
-def train_teacher(pictures: data.Pictures, config: UNetConfig, options: argparse.Namespace) -> Denoiser:
+def train_teacher(pictures: Dataset, config: Config, options: argparse.Namespace) -> Denoiser:
     """Denoising score matching as in EDM (Karras et al. 2022, Eq. 8), with 10 % of the labels dropped."""
     device, sigma_data = options.device, pictures.sigma_data()
     torch.manual_seed(options.seed)
-    network = UNet(config).to(device, memory_format=torch.channels_last)
+    network = config.build().to(device, memory_format=torch.channels_last)
     about = describe(pictures, config, boundary=0.0)
     if options.start_from:
         about["images"] = start_from(options.start_from, network)
     denoiser = Denoiser(network, sigma_data, boundary=0.0)
-    compiled = torch.compile(denoiser, disable=options.no_compile)
+    compiled = torch.compile(denoiser, dynamic=False, disable=options.no_compile)
 
-    def loss(_step: int, _steps: int) -> torch.Tensor:
-        index = torch.randint(len(pictures), (options.batch,))
-        x0, label = pictures.batch(index).to(device), pictures.labels[index]
-        label = torch.where(torch.rand(len(label)) < 0.1, config.labels, label).to(device)
+    def loss_of(denoise, crops: data.Crops) -> torch.Tensor:
+        x0 = crops.x.to(device)
+        label = torch.where(torch.rand(len(x0)) < 0.1, config.labels, crops.labels).to(device)
         # A wider spread at higher levels than EDM's N(-1.2, 1.2): on small pictures the class is settled there.
         sigma = (torch.randn(len(x0)) * 1.4 - 0.8).exp().to(device)
         noisy = x0 + sigma.view(-1, 1, 1, 1) * torch.randn(x0.shape).to(device)
         weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
-        error = (compiled(noisy, sigma, label) - x0).square().mean(dim=(1, 2, 3))
+        error = (crops.weight.to(device) * (denoise(noisy, sigma, label) - x0).square()).mean(dim=(1, 2, 3))
         return (weight * error).mean()
 
+    def loss(_step: int, _steps: int) -> torch.Tensor:
+        return loss_of(compiled, pictures.draw(options.batch))
+
+    @torch.no_grad()
     def sheet(average, path):
-        write_sheet(Denoiser(average, sigma_data, 0.0), config.labels, pictures.pixels.shape[1:], device, path)
+        denoise = Denoiser(average, sigma_data, 0.0)
+        write_sheet(denoise, pictures, device, path)
+        # The same noise every time. Where the held-out pictures' loss rises, the others are being learnt by heart.
+        figures = {}
+        for name, seen in (("loss_of_average", pictures), ("loss_held_out", pictures.held_out)):
+            if seen is not None:
+                torch.manual_seed(0)
+                figures[name] = round(sum(float(loss_of(denoise, seen.draw(options.batch))) for _ in range(4)) / 4, 5)
+        return figures
 
     average = train("teacher", network, optimizers(network, muon=options.muon, adam=options.adam), loss,
                     images=options.teacher_images, batch=options.batch, folder=options.output, seed=options.seed,
-                    about=about, sheet=sheet, every=options.sheet_every)
+                    about=about, sheet=sheet, every=options.sheet_every, deadline=options.deadline)
     return Denoiser(average, sigma_data, 0.0)
 
 
-def train_student(pictures: data.Pictures, config: UNetConfig, teacher: Denoiser, perceptual: PerceptualNetwork,
+def train_student(pictures: Dataset, config: Config, teacher: Denoiser, perceptual: PerceptualNetwork,
                   options: argparse.Namespace) -> Denoiser:
     """The teacher's network, tuned into a consistency function: the identity at sigma_min."""
     device, sigma_data = options.device, teacher.sigma_data
     torch.manual_seed(options.seed)
-    network = UNet(config).to(device, memory_format=torch.channels_last)
+    network = config.build().to(device, memory_format=torch.channels_last)
     network.load_state_dict(teacher.network.state_dict())
     about = describe(pictures, config, boundary=SIGMA_MIN)
     if options.start_student_from:
         about["images"] = start_from(options.start_student_from, network)
-    compiled = torch.compile(Denoiser(network, sigma_data, SIGMA_MIN), disable=options.no_compile)
-    teacher = torch.compile(teacher.requires_grad_(False).eval(), disable=options.no_compile)
-    features = torch.compile(perceptual.features, disable=options.no_compile)
+    compiled = torch.compile(Denoiser(network, sigma_data, SIGMA_MIN), dynamic=False, disable=options.no_compile)
+    teacher = torch.compile(teacher.requires_grad_(False).eval(), dynamic=False, disable=options.no_compile)
+    features = torch.compile(perceptual.features, dynamic=False, disable=options.no_compile)
     with torch.no_grad():
-        channels = [f.shape[1] for f in perceptual.features(pictures.batch(torch.arange(2)).to(device))]
+        channels = [f.shape[1] for f in perceptual.features(torch.zeros(2, *pictures.shape, device=device))]
     discriminator = Discriminator(channels, config.labels).to(device)
     loss = Distillation(compiled, teacher, features, discriminator, pictures, options.batch, options.pool,
                         options.seed, device)
 
     def sheet(average, path):
-        write_sheet(Denoiser(average, sigma_data, SIGMA_MIN), config.labels, pictures.pixels.shape[1:], device, path)
+        write_sheet(Denoiser(average, sigma_data, SIGMA_MIN), pictures, device, path)
 
     judge = torch.optim.Adam(discriminator.parameters(), lr=1e-3, betas=(0.5, 0.99))
     average = train("student", network, [*optimizers(network, muon=options.muon, adam=options.adam), judge], loss,
                     images=options.student_images, batch=options.batch, folder=options.output, seed=options.seed,
                     about=about, sheet=sheet, every=options.sheet_every,
-                    beside=discriminator)
+                    beside=discriminator, deadline=options.deadline)
     return Denoiser(average, sigma_data, SIGMA_MIN)
+
+
+# Materials have 5 to 20 times the pixels of garments, so that fewer do.
+DEFAULTS = {"garments": {"teacher_images": 2_000_000, "student_images": 2_000_000, "perceptual_images": 600_000, "batch": 128,
+                         "pool": 2048, "sheet_every": 100_000},
+            "materials": {"teacher_images": 500_000, "student_images": 500_000, "perceptual_images": 100_000, "batch": 32,
+                          "pool": 256, "sheet_every": 10_000}}
+
+
+def by_model(name: str) -> str:
+    """For the help."""
+    return ", ".join(f"{defaults[name]} for {model}" for model, defaults in DEFAULTS.items())
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="a folder a class, or an .npz (images, labels); default Fashion-MNIST")
-    parser.add_argument("--size", type=int, help="side of the pictures of a folder, pixels; default: the first picture's")
+    parser.add_argument("--model", choices=("garments", "materials"), default="garments",
+                        help="garments: small pictures, whole (the default). materials: textures for planes of any size")
+    parser.add_argument("--data", type=Path, help="a folder a class, or an .npz (images, labels); default Fashion-MNIST. "
+                        "Of materials: a folder a class")
+    parser.add_argument("--size", type=int, help="side of the garments of a folder, pixels; default: the first picture's")
     parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints, logs and sheets (default %(default)s)")
-    parser.add_argument("--teacher-images", type=int, default=2_000_000, help="training pictures drawn (default %(default)s)")
-    parser.add_argument("--student-images", type=int, default=2_000_000, help="the same for the student (default %(default)s)")
-    parser.add_argument("--perceptual-images", type=int, default=600_000,
-                        help="the same for the classifier behind the student's perceptual distance (default %(default)s)")
+    parser.add_argument("--teacher-images", type=int, help=f"training pictures drawn (default {by_model('teacher_images')})")
+    parser.add_argument("--student-images", type=int, help=f"the same for the student (default {by_model('student_images')})")
+    parser.add_argument("--perceptual-images", type=int, help="the same for the classifier behind the student's perceptual "
+                        f"distance (default {by_model('perceptual_images')})")
     parser.add_argument("--start-from", type=Path, metavar="CHECKPOINT",
                         help="begin the teacher from the weights of an earlier run, such as one on other pictures of this size")
     parser.add_argument("--start-student-from", type=Path, metavar="CHECKPOINT",
                         help="begin the student from an earlier student's weights instead of the teacher's")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch", type=int, help=f"pictures a step (default {by_model('batch')})")
     parser.add_argument("--muon", type=float, default=5e-4, help="step of the matrices (default %(default)s)")
     parser.add_argument("--adam", type=float, default=1e-3, help="step of all else (default %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--minutes", type=float, default=math.inf,
+                        help="stop after so many with a checkpoint; the same command goes on from there")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sheet-every", type=int, default=100_000, help="pictures between sheets (default %(default)s)")
-    parser.add_argument("--pool", type=int, default=2048, help="trajectories of the teacher drawn at once (default %(default)s)")
+    parser.add_argument("--sheet-every", type=int, help=f"pictures between sheets (default {by_model('sheet_every')})")
+    parser.add_argument("--pool", type=int, help=f"trajectories of the teacher drawn at once (default {by_model('pool')})")
     parser.add_argument("--no-compile", action="store_true", help="run without torch.compile")
     parser.add_argument("--smoke", action="store_true", help="a few steps of every stage, to see that all of it runs")
     options = parser.parse_args()
+    options.deadline = time.monotonic() + 60 * options.minutes
+    if options.model == "materials" and (options.data is None or not options.data.is_dir()):
+        parser.error(f"--model materials needs --data FOLDER, a folder a class; it is {options.data or 'missing'}")
     if options.smoke:
-        options.teacher_images = options.perceptual_images = options.student_images = 384
-        options.batch, options.pool, options.sheet_every, options.no_compile = 16, 32, 64, True
+        small = 16 if options.model == "garments" else 4
+        options.teacher_images = options.perceptual_images = options.student_images = 24 * small
+        options.batch, options.pool, options.sheet_every, options.no_compile = small, 2 * small, 4 * small, True
+    for name, value in DEFAULTS[options.model].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     return options
 
 
@@ -147,13 +188,23 @@ def main() -> None:
     options = parse()
     if options.threads:
         torch.set_num_threads(options.threads)
-    pictures = data.load(options.data, options.size)
-    config = UNetConfig(channels=pictures.pixels.shape[1], labels=len(pictures.names))
+    if options.model == "materials":
+        pictures = Materials(options.data)
+        widths = (16, 24, 32) if options.smoke else EquivariantConfig.widths
+        config = EquivariantConfig(channels=3, labels=len(pictures.names), widths=widths)
+    else:
+        pictures = data.load(options.data, options.size)
+        config = UNetConfig(channels=pictures.shape[0], labels=len(pictures.names))
     print(f"{pictures.source}; {len(pictures.names)} labels; sigma_data {pictures.sigma_data()}")
-    teacher = train_teacher(pictures, config, options)
-    perceptual = train_perceptual(pictures, images=options.perceptual_images, batch=options.batch, folder=options.output,
-                                  seed=options.seed, device=options.device, compiled=not options.no_compile)
-    train_student(pictures, config, teacher, perceptual, options)
+    try:
+        teacher = train_teacher(pictures, config, options)
+        layers = MULTISCALE if options.model == "materials" else FINE
+        perceptual = train_perceptual(pictures, layers, images=options.perceptual_images, batch=options.batch,
+                                      folder=options.output, seed=options.seed, device=options.device,
+                                      compiled=not options.no_compile, deadline=options.deadline)
+        train_student(pictures, config, teacher, perceptual, options)
+    except OutOfTime:
+        print(f"stopped after {options.minutes:g} minutes; the same command goes on from there")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import copy
 import json
-import os
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-
-def save_atomically(content: dict, path: Path) -> None:
-    """A kill while writing leaves the old file whole."""
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+from checkpoint import save_atomically, save_average
 
 
 def learning_rate(progress: float) -> float:
@@ -23,13 +18,19 @@ def learning_rate(progress: float) -> float:
     return min(progress / 0.02, 1.0) * min((1 - progress) / 0.5, 1.0)
 
 
+class OutOfTime(Exception):
+    """The time given is over; the checkpoint is written."""
+
+
 def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer], loss: Callable[[int, int], Tensor], *,
-          images: int, batch: int, folder: Path, seed: int, sheet: Callable[[nn.Module, Path], None],
-          about: dict, every: int = 100_000, beside: nn.Module | None = None) -> nn.Module:
+          images: int, batch: int, folder: Path, seed: int, sheet: Callable[[nn.Module, Path], dict | None],
+          about: dict, every: int = 100_000, beside: nn.Module | None = None,
+          deadline: float = math.inf) -> nn.Module:
     """Trains `network` in place by `loss(step, steps)` and returns its average over the steps.
 
     Every step draws from a generator seeded by (seed, step) alone, so that a run that was killed and resumed draws what
-    an unbroken one does. `about` goes into the checkpoint, with the number of images.
+    an unbroken one does. `about` goes into the checkpoint, with the number of images. What `sheet` returns goes into the log.
+    At the deadline, a time of time.monotonic(), it writes its checkpoint and raises OutOfTime.
     The average is exponential with a length of a tenth of the run so far (Karras et al. 2024).
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,6 +48,10 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
         for optimizer, saved in zip(optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
         print(f"{name}: resuming at {start * batch:,} of {steps * batch:,} images")
+
+    def note(line: dict) -> None:
+        with log.open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
     network.train()
     started, window = time.monotonic(), []
@@ -69,17 +74,24 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
 
         window.append(float(value.detach()))
         done = step + 1
-        if done % max(min(every, 12_800) // batch, 1) == 0 or done == steps:
+        over = time.monotonic() >= deadline
+        if done % max(min(every, 12_800) // batch, 1) == 0 or done == steps or over:
             speed = (done - start) * batch / (time.monotonic() - started)
             line = {"images": done * batch, "loss": round(sum(window) / len(window), 5), "images_per_second": round(speed)}
             window.clear()
             print(f"{name}: {json.dumps(line)[1:-1]}, {(steps - done) * batch / speed / 60:.0f} min left", flush=True)
-            with log.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            save_atomically({"about": {**about, "images": about.get("images", 0) + done * batch}, "step": done,
+            note(line)
+            described = {**about, "images": about.get("images", 0) + done * batch}
+            save_atomically({"about": described, "step": done,
                              "network": network.state_dict(), "average": average.state_dict(),
                              "beside": beside.state_dict() if beside is not None else {},
                              "optimizers": [o.state_dict() for o in optimizers]}, checkpoint)
-        if done % max(every // batch, 1) == 0 or done == steps:
-            sheet(average, folder / f"{name}-{done * batch:08d}.png")
+            save_average(described, average, folder / f"{name}.average")
+        if done % max(every // batch, 1) == 0 or done == steps or over:
+            figures = sheet(average, folder / f"{name}-{done * batch:08d}.png")
+            if figures:
+                print(f"{name}: {json.dumps(figures)[1:-1]}", flush=True)
+                note({"images": done * batch, **figures})
+        if over and done < steps:
+            raise OutOfTime
     return average

@@ -8,17 +8,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 recipe = Path(__file__).resolve().parents[2] / "models" / "training" / "train.py"
 temporary = tempfile.TemporaryDirectory()  # removed when the test ends
 folder = Path(temporary.name)
+model = sys.argv[1]  # garments or materials
+pictures = folder / ("pictures" if model == "materials" else "pictures.npz")
 rng = np.random.default_rng(0)
-np.savez(folder / "pictures.npz", images=rng.integers(0, 256, (64, 8, 8, 3), np.uint8), labels=np.arange(64) % 3)
+noise, labels = rng.integers(0, 256, (64, 8, 8, 3), np.uint8), np.arange(64) % 3
+if model == "garments":
+    np.savez(pictures, images=noise, labels=labels)
+else:
+    for i, (picture, label) in enumerate(zip(noise, labels)):
+        (pictures / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(pictures / str(label) / f"{i}.png")
 
 
 def start(output: str) -> subprocess.Popen:
     # Every stage saves each 4 of 24 steps; one thread, so that sums are added in the same order.
-    return subprocess.Popen([sys.executable, recipe, "--data", folder / "pictures.npz", "--output", folder / output,
+    return subprocess.Popen([sys.executable, recipe, "--model", model, "--data", pictures, "--output", folder / output,
                              "--smoke", "--threads", "1", "--device", "cpu"], stdout=subprocess.DEVNULL)
 
 

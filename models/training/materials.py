@@ -1,0 +1,116 @@
+"""Crops of materials: a folder a class of textures, some of which wrap without a seam."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from data import PICTURES, Crops, Pictures
+
+SIDE = 128  # of a crop at scale 1, pixels
+SLACK = 8  # further pixels of a picture that doesn't wrap: its crops begin anywhere in them
+SEAM = 8  # pixels beside the edges of such a crop that no loss counts: what lies across the edge is not their neighbour
+
+# Classes that look the same from every side; the others keep their upright and are only mirrored.
+TURNED = {"animal", "concrete", "gem", "gravel", "ground", "marble", "paving", "pattern", "plants", "rust", "stone", "tiles",
+          "water_ice"}
+
+
+def held_out(path: Path) -> bool:
+    """A tenth of the files, told by class and name alone: the same on every machine, whatever else is in the folder."""
+    return hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).digest()[0] * 10 < 256
+
+
+def wraps(picture: np.ndarray) -> bool:
+    """Whether the edges [H, W, C] meet as well as neighbouring rows and columns inside do, or nearly."""
+    for axis in (0, 1):
+        inside = np.abs(np.diff(picture.astype(np.float32), axis=axis)).mean(axis=(1 - axis, 2))
+        seam = np.abs(np.take(picture, 0, axis).astype(np.float32) - np.take(picture, -1, axis)).mean()
+        if seam > 1.15 * np.quantile(inside, 0.9) + 1:
+            return False
+    return True
+
+
+class Materials:
+    """What was read of a folder. Crops are drawn at scale 1, [3, 128, 128], or at 1/2, [3, 64, 64], four times as many."""
+
+    shape = [3, SIDE, SIDE]
+
+    def __init__(self, folder: Path, part: str = "train"):
+        """part: train, or held_out, the tenth that no training sees."""
+        from PIL import Image
+
+        self.held_out = Materials(folder, "held_out") if part == "train" else None
+        self.names = sorted(p.name for p in folder.iterdir() if p.is_dir())
+        seamless, cut = [], []
+        for label, name in enumerate(self.names):
+            for file in sorted((folder / name).iterdir()):
+                if file.suffix.lower() not in PICTURES or held_out(file) != (part == "held_out"):
+                    continue
+                try:
+                    with Image.open(file) as image:
+                        side = min(image.size)
+                        left, top = (image.width - side) // 2, (image.height - side) // 2
+                        square = image.convert("RGB").crop((left, top, left + side, top + side))
+                except OSError as error:
+                    raise SystemExit(f"{file}: {error}") from None
+                whole = image.width == image.height and wraps(np.asarray(square))
+                size = SIDE if whole else SIDE + SLACK
+                pixels = np.asarray(square.resize((size, size), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+                (seamless if whole else cut).append((pixels, label))
+        if not seamless and not cut:
+            raise SystemExit(f"{folder}: no pictures ({', '.join(sorted(PICTURES))}) in its folders to {part} with")
+        self.labels = torch.tensor([label for _, label in seamless + cut])
+        self.seamless = self._stack([pixels for pixels, _ in seamless], SIDE)
+        self.cut = self._stack([pixels for pixels, _ in cut], SIDE + SLACK)
+        self.source = (f"{folder.name}, {len(self.labels)} pictures, of which {len(seamless)} wrap" +
+                       (", a tenth of the files held out" if part == "train" else ""))
+        turned = torch.tensor([name in TURNED for name in self.names])
+        self.turned = turned[self.labels]
+        # Small classes are drawn more often than their files would have it, large ones less.
+        self.chances = torch.bincount(self.labels).float().rsqrt()[self.labels]
+
+    @staticmethod
+    def _stack(pictures: list[np.ndarray], side: int) -> Tensor:
+        return torch.from_numpy(np.array(pictures, np.uint8).reshape(-1, 3, side, side))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def sheet(self) -> tuple[int, int]:
+        """Rows and columns of a sheet of samples: one of every label."""
+        return 2, -(-len(self.names) // 2)
+
+    def sigma_data(self) -> float:
+        """Standard deviation of all pixel values about their common mean, in units of [-1, 1]."""
+        values = torch.cat([self.seamless.flatten(), self.cut.flatten()]).double() / 127.5 - 1
+        return round(float(values.std()), 3)
+
+    def draw(self, count: int, scale: int | None = None) -> Crops:
+        """`count` crops at scale 1, or four times as many at 1/2: as many pixels. scale: 1, 2 (for 1/2), or either by chance.
+        Crops that wrap are rolled; of the others, all counts but what is beside the seam."""
+        scale = scale or 1 + int(torch.randint(2, ()))
+        side = SIDE // scale
+        index = torch.multinomial(self.chances, count * scale**2, replacement=True)
+        x = torch.empty(len(index), 3, side, side)
+        weight = torch.ones(len(index), 1, side, side)
+        for at, (which, turn) in enumerate(zip(index.tolist(), torch.randint(8, (len(index),)).tolist())):
+            across, down = torch.randint(SIDE, (2,)).tolist()
+            if which < len(self.seamless):
+                picture = self.seamless[which].roll((down, across), (1, 2))
+            else:
+                across, down = across % (SLACK + 1), down % (SLACK + 1)
+                picture = self.cut[which - len(self.seamless), :, down:down + SIDE, across:across + SIDE]
+                weight[at] = F.pad(torch.ones(1, side - 2 * SEAM, side - 2 * SEAM), (SEAM,) * 4)
+            picture = picture.float() / 127.5 - 1
+            picture = F.avg_pool2d(picture, scale) if scale > 1 else picture
+            picture = picture.flip(2) if turn & 1 else picture
+            x[at] = picture.rot90(turn >> 1, (1, 2)) if self.turned[which] else picture
+        return Crops(x, self.labels[index], weight / weight.mean())
+
+
+Dataset = Pictures | Materials  # what the stages of training draw from
