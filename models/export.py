@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes model files of format 1 and has onestep verify them: export.py KIND ... MODEL.pt"""
+"""Writes model files and has onestep verify them: export.py KIND SOURCE MODEL.pt"""
 
 import argparse
 import json
 import sys
 from pathlib import Path
 
-from exporters import edm, format1, openai
+from exporters import ExportError, edm, model_file, openai
 
 
 def main() -> None:
@@ -48,9 +48,9 @@ def main() -> None:
 
     try:
         if not options.source.exists():
-            raise format1.ExportError(f"{options.source}: no such file")
+            raise ExportError(f"{options.source}: no such file")
         if not options.output.parent.is_dir():
-            raise format1.ExportError(f"{options.output}: make the folder {options.output.parent} first")
+            raise ExportError(f"{options.output}: make the folder {options.output.parent} first")
         if options.kind == "trained":
             from exporters import trained
             network, metadata = trained.read(
@@ -69,9 +69,8 @@ def main() -> None:
         named = {"format": 1, "name": options.name or options.output.stem, **metadata}
         if options.license:
             named["license"] = options.license
-        already = network if options.kind == "torchscript" else None
-        format1.write(network, named, options.output, options.onestep, already)
-    except format1.ExportError as error:
+        model_file.write(network, named, options.output, options.onestep)
+    except ExportError as error:
         sys.exit(f"export.py: {error}")
     except Exception as error:  # of whatever reads the source: anything can be in it
         if options.traceback:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "models"), str(ROOT / "models/training")]
-from exporters import format1  # noqa: E402
+from exporters.model_file import write  # noqa: E402
 import network as shipped  # noqa: E402
 
 LABELS = 10
@@ -323,7 +323,7 @@ def main() -> None:
         parameters = sum(tensor.numel() for tensor in network.parameters())
         print(f"{name}: {parameters / 1e6:.1f} million parameters", file=sys.stderr)
         with contextlib.redirect_stdout(sys.stderr):
-            format1.write(network, metadata(name), model_file(options.folder, name), options.onestep)
+            write(network, metadata(name), model_file(options.folder, name), options.onestep)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import numpy
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import networks
-from networks import format1
+import networks  # finds the exporters too
+from exporters import meaning
 
 
 def load(model: Path) -> tuple[torch.jit.ScriptModule, dict]:
@@ -44,9 +44,9 @@ def floating_point_operations(network: torch.nn.Module, inputs: tuple[torch.Tens
 def write_batch(model: torch.jit.ScriptModule, metadata: dict, batch: int, file: Path) -> float:
     """The right answers, by plain TorchScript; returns the seconds of a call."""
     sigma = metadata["noise"]["sigma_max"]
-    skip, out, into = format1.coefficients(metadata, sigma)
-    z, noise, label = format1.inputs(metadata, batch)
-    noise = torch.full_like(noise, format1.encode(metadata, sigma))
+    skip, out, into = meaning.coefficients(metadata, sigma)
+    z, noise, label = meaning.inputs(metadata, batch)
+    noise = torch.full_like(noise, meaning.encode(metadata, sigma))
     x = into * sigma * z
     model(x, noise, label)
     begin = time.perf_counter()
@@ -71,7 +71,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     network = networks.module(options.model, options.network)
     model, metadata = load(options.model)
-    example = format1.inputs(metadata, 2)
+    example = meaning.inputs(metadata, 2)
     write_onnx(network, example, options.folder / "model.onnx")
     facts = {"network": options.network, "shape": metadata["sample"]["shape"],
              "parameters": sum(tensor.numel() for tensor in network.parameters()), "seconds": {}}

@@ -1,1 +1,5 @@
-"""Model files of format 1 (docs/design.md) from the checkpoints of other projects."""
+"""Model files (docs/design.md) from the checkpoints of other projects."""
+
+
+class ExportError(Exception):
+    """Says what is wrong and what to do."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from .format1 import ExportError, timestep_sigmas
+from . import ExportError
+from .meaning import timestep_sigmas
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .format1 import ExportError
+from . import ExportError
 
 
 def read(file: Path, metadata: Path) -> tuple[torch.jit.ScriptModule, dict]:

@@ -10,7 +10,7 @@ from checkpoint import config_of, load  # noqa: E402
 from diffusion import RHO, SIGMA_MAX, SIGMA_MIN  # noqa: E402
 from equivariant import EquivariantConfig  # noqa: E402
 
-from .format1 import ExportError  # noqa: E402
+from . import ExportError  # noqa: E402
 
 
 def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[torch.nn.Module, dict]:

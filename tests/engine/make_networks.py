@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "models"))
-from exporters import format1  # noqa: E402
+from exporters.meaning import inputs  # noqa: E402
+from exporters.tracing import trace  # noqa: E402
 from networks import edm, odd, openai, pipelines, scripted, spellings, tokens, unets  # noqa: E402
 from networks.common import randomise  # noqa: E402
 
@@ -34,7 +35,7 @@ def save(name: str, network: nn.Module, metadata: dict, script: bool = False, fr
     # torch need not optimize what runs a few times. Freezing needs the optimizer: what it leaves without can't be saved.
     with warnings.catch_warnings(), torch.jit.optimized_execution(freeze or optimize):
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
-        module = torch.jit.script(network) if script else format1.trace(network, metadata)
+        module = torch.jit.script(network) if script else trace(network, inputs(metadata, 2), inputs(metadata, 5))
         if freeze:
             module = torch.jit.freeze(module)
         file = folder / f"{name}.pt"
@@ -44,7 +45,7 @@ def save(name: str, network: nn.Module, metadata: dict, script: bool = False, fr
 
 def check(file: Path, metadata: dict) -> None:
     """The file is good as a test: small, finite, of order 1, its rows independent, and every input matters."""
-    module, given = torch.jit.load(str(file)), format1.inputs(metadata, 2)
+    module, given = torch.jit.load(str(file)), inputs(metadata, 2)
     with torch.no_grad():
         together = module(*given)
         alone = torch.cat([module(*(value[row:row + 1] for value in given)) for row in range(2)])

@@ -15,8 +15,8 @@ import diffusers  # noqa: E402
 import torch  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from peers import (MU, S, EpsilonOfGaussian, MeanFlowOfGaussian, TrajectoryOfGaussian, TrigFlowOfGaussian, generate, levels, noise,
-                   save, trajectory_end)  # noqa: E402
+from peers import (MU, S, Draws, EpsilonOfGaussian, MeanFlowOfGaussian, TrajectoryOfGaussian, TrigFlowOfGaussian, generate, levels,
+                   noise, save, trajectory_end)  # noqa: E402
 
 ONESTEP, EXPORT, TABLE = sys.argv[1:4]
 COMMITTED = Path(__file__).parents[2] / "docs/parity.md"
@@ -32,17 +32,6 @@ SIGMAS = ((1 - ALPHAS) / ALPHAS).sqrt()
 
 def steps(levels) -> str:
     return f"{len(levels)} step{'s' * (len(levels) > 1)}"
-
-
-class Draws:
-    """Gives a peer's scheduler the draws that onestep gets: draw 0 begins, the others are asked for one by one."""
-
-    def __init__(self, z: torch.Tensor):
-        self.rest = iter(z[1:])
-
-    def __call__(self, shape, *unused, **also_unused):
-        # Some ask once more, for a last step that multiplies it by 0.
-        return next(self.rest, torch.ones(shape)).reshape(shape)
 
 
 def timestep_model(module, folder: Path, role: str, **prediction) -> Path:

@@ -81,6 +81,17 @@ def trajectory_end(z: torch.Tensor, sigma: float) -> torch.Tensor:
     return MU + (sigma * z - MU) * S / (S**2 + sigma**2) ** 0.5
 
 
+class Draws:
+    """Gives a peer's scheduler the draws that onestep gets: draw 0 begins, the others are asked for one by one."""
+
+    def __init__(self, z: torch.Tensor):
+        self.rest = iter(z[1:])
+
+    def __call__(self, shape, *unused, **also_unused):
+        # Some ask once more, for a last step that multiplies it by 0.
+        return next(self.rest, torch.ones(shape)).reshape(shape)
+
+
 def save(module: nn.Module, metadata: dict, example: tuple, file: Path) -> Path:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")

@@ -19,7 +19,10 @@ import torch
 
 EXPORT = Path(__file__).parents[2] / "models/export.py"
 sys.path.insert(0, str(EXPORT.parent))
-from exporters import edm, format1, openai, scripted  # noqa: E402
+from exporters import ExportError, edm, openai, scripted  # noqa: E402
+from exporters.meaning import inputs  # noqa: E402
+from exporters.model_file import write as write_model  # noqa: E402
+from exporters.tracing import in_one_piece, trace  # noqa: E402
 
 ONESTEP = sys.argv.pop(1)
 
@@ -167,7 +170,7 @@ class Export(unittest.TestCase):
         return json.loads(files["onestep.json"])
 
     def refused(self, call, *parts: str):
-        with self.assertRaises(format1.ExportError) as caught, contextlib.redirect_stderr(io.StringIO()):
+        with self.assertRaises(ExportError) as caught, contextlib.redirect_stderr(io.StringIO()):
             call()
         for part in parts:
             self.assertIn(part, str(caught.exception))
@@ -212,7 +215,7 @@ class Export(unittest.TestCase):
 
     def test_learned_variance_is_left_out(self):
         network, metadata = self.read_openai(self.unet(out_channels=6))
-        self.assertEqual(network(*format1.inputs(metadata, 2)).shape, (2, 3, 8, 8))
+        self.assertEqual(network(*inputs(metadata, 2)).shape, (2, 3, 8, 8))
 
     def test_openai_refuses(self):
         file = self.unet()
@@ -297,7 +300,7 @@ class Export(unittest.TestCase):
                 return x * self.linear(self.embedding(noise))[:, :, None, None] + torch.zeros(x.shape, device=x.device)
 
         file, network = self.folder / "traced.pt", Embedded()
-        module = format1.in_one_piece(format1.trace(network, METADATA))
+        module = in_one_piece(trace(network, inputs(METADATA, 2), inputs(METADATA, 5)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module.save(str(file))
@@ -319,7 +322,7 @@ class Export(unittest.TestCase):
         def write(metadata):
             about.write_text(json.dumps(metadata))
             network, read = scripted.read(source, about)
-            format1.write(network, {"format": 1, "name": "good", **read}, model, ONESTEP, network)
+            write_model(network, {"format": 1, "name": "good", **read}, model, ONESTEP)
 
         for changed, message in (({"noise": {"sigma_min": 0.002, "rho": 7}}, "noise.sigma_max is missing"),
                                  ({"role": "wizard"}, "role"), ({"sample": {"modality": "image", "shape": [4, 4]}}, "shape"),

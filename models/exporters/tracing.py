@@ -1,0 +1,54 @@
+"""Networks of Python as TorchScript."""
+
+import warnings
+
+import torch
+from torch import nn
+
+from . import ExportError
+
+
+def trace(network: nn.Module, example: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> torch.jit.ScriptModule:
+    """The network as TorchScript. `other`: inputs of another batch size, and of other sizes where those are free; a size that
+    tracing baked in is an error."""
+    network.eval().requires_grad_(False)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
+        warnings.filterwarnings("ignore", category=FutureWarning)  # of properties that tracing looks at
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # what they warn of is tested below
+        try:
+            # torch's own check would run the same example again, and stumble over networks that keep constants.
+            module = torch.jit.trace(network, example, check_trace=False)
+            follow_device(module)
+            expected = network(*other)
+            difference = float((module(*other) - expected).abs().max())
+        except (RuntimeError, AssertionError) as error:
+            raise ExportError(f"the network ({type(network).__name__}) can't be traced: {str(error).strip().splitlines()[0]}") from error
+    if not difference <= 1e-5 * max(float(expected.abs().max()), 1):  # float32 sums in another order
+        raise ExportError(f"the traced network ({type(network).__name__}) differs from the module by {difference:g} at another "
+                          f"batch size, {list(other[0].shape)}; its code depends on it, and needs torch.jit.script")
+    return module
+
+
+def in_one_piece(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
+    """The same network with the code of its layers in one method. Else each is a class in a file of its own, and reading
+    those takes longer than all the weights. Parameters and buffers keep their names, and can be moved to a device."""
+    inlined = torch._C._freeze_module(module._c, preserveParameters=True)  # torch.jit.freeze would make constants of them
+    return torch.jit._recursive.wrap_cpp_module(inlined)
+
+
+def follow_device(module: torch.jit.ScriptModule) -> None:
+    """Tracing notes the device that the module was on wherever its code asks for one; let it be the input's instead, so that
+    what is drawn up there (frequencies of an embedding, mostly) is on the GPU when the model is."""
+    for part in module.modules():
+        for name in part._c._method_names():  # a module that is called twice has forward and forward1
+            graph = part._c._get_method(name).graph
+            tensor = next((given for given in graph.inputs() if given.type().isSubtypeOf(torch._C.TensorType.get())), None)
+            noted = [node for node in graph.findAllNodes("prim::Constant") if node.output().type().kind() == "DeviceObjType"]
+            if tensor is None or not noted:
+                continue
+            device = graph.create("prim::device", [tensor], 1)
+            device.output().setType(torch._C.DeviceObjType.get())
+            graph.prependNode(device)
+            for node in noted:
+                node.output().replaceAllUsesWith(device.output())
