@@ -18,14 +18,14 @@ torch::Tensor cosines(std::int64_t n) {
 
 int main(int argc, char** argv) {
   onestep::Model model = onestep::load_model(argc > 1 ? argv[1] : "fashion");
-  const std::int64_t height = model.info.shape[1], width = model.info.shape[2], kept = 6, seeds = 8;
+  const std::int64_t height = model.info.sample.shape[1], width = model.info.sample.shape[2], kept = 6, seeds = 8;
   const torch::Tensor label = torch::full({seeds}, 4, torch::kInt64);  // a coat
   const onestep::Denoiser f(*model.network, model.info, {.label = label});
 
   // A coat to look at, the same in every row.
   const double sigma = model.info.sigma_max;
   const torch::Tensor coat =
-      f(sigma * onestep::seeded_noise(std::vector<std::uint64_t>(seeds, 7), model.info.shape)(0), sigma);
+      f(sigma * onestep::seeded_noise(std::vector<std::uint64_t>(seeds, 7), model.info.sample.shape)(0), sigma);
 
   const torch::Tensor rows = cosines(height), columns = cosines(width);
   onestep::Observation low;
@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
   low.mask.slice(0, 0, kept).slice(1, 0, kept).fill_(1);
   low.known = low.to_basis(coat);
 
-  const onestep::NoiseSource z = onestep::seeded_noise({0, 1, 2, 3, 4, 5, 6, 7}, model.info.shape);
+  const onestep::NoiseSource z = onestep::seeded_noise({0, 1, 2, 3, 4, 5, 6, 7}, model.info.sample.shape);
   const torch::Tensor drawn = onestep::sample_edit(f, z, {80, 24.4, 5.8, 0.96}, model.info.boundary_sigma, low);
 
   std::vector<onestep::Sample> samples(seeds);

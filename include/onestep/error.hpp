@@ -24,10 +24,4 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
-/// A model file that can't be used.
-class ModelError : public Error {
- public:
-  explicit ModelError(const std::string& message);
-};
-
 }  // namespace onestep

@@ -124,7 +124,7 @@ using Sink = std::function<void(Sample&&)>;
 /// A model, ready to draw samples. Const calls may come from several threads at once.
 class Generator {
  public:
-  /// model: a file, or the name of a shipped model (shipped_models). Throws ModelError; Error (usage) for a device
+  /// model: a file, or the name of a shipped model (shipped_models). Throws Error (model); Error (usage) for a device
   /// that this machine lacks.
   static Generator load(const std::string& model, const LoadOptions& options = {});
 
@@ -172,11 +172,11 @@ class Generator {
 std::vector<std::pair<std::string, std::string>> shipped_models();
 
 /// The file of a model (a file or a shipped name) and what it says of itself, read without running its code.
-/// Throws ModelError.
+/// Throws Error (model).
 std::pair<std::string, ModelInfo> describe_model(const std::string& model);
 
-/// CPU threads of all network calls of this process, in [1, 1024]. Default: one a physical core. Threads do not live on in
-/// a child of fork(): in one, set 1 before anything else, or the first call waits for ever.
+/// CPU threads of all network calls of this process, in [1, 1024]. Default: one a physical core. Threads do not live on
+/// in a child of fork(): in one, set 1 before anything else, or the first call waits for ever.
 void set_threads(int threads);
 
 }  // namespace onestep

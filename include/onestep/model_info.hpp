@@ -6,22 +6,65 @@
 #include <string>
 #include <vector>
 
+#include "onestep/signature.hpp"
+
 namespace onestep {
 
 enum class Role { consistency, diffusion, flow_map };
+/// The name that a model file has for it.
+const char* name_of(Role role);
 
-/// What a model file of format 1 says of itself. Ranges are those that loading checks.
+enum class Modality { image, audio, video };
+/// The name that a model file has for it.
+const char* name_of(Modality modality);
+
+/// What noise and samplers see: one sample, without its row.
+struct SampleSpace {
+  std::vector<Size> sizes;                        ///< As the file has them: numbers, or free.
+  std::vector<std::int64_t> shape;                ///< With the default of every free size; every size >= 1.
+  std::map<std::string, std::int64_t> multiples;  ///< What a free size must be a multiple of, where that is not 1.
+  /// Pixels beyond which no value of the output depends on one of the input, in a network that has such a reach.
+  std::optional<std::int64_t> halo;
+};
+
+/// What is saved and looked at: the sample itself, or what the decoder makes of it.
+struct DataSpace {
+  Modality modality = Modality::image;  ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
+  std::vector<Size> sizes;              ///< As the file has them; a free size is a multiple of one of the sample.
+  std::vector<std::int64_t> shape;      ///< With the default of every free size.
+  double rate = 0;                      ///< audio: sample rate, Hz; video: frame rate, frames/s; image: 0.
+  double range_low = -1, range_high = 1;
+};
+
+/// A further input of the network, behind x, the noise level and the target.
+enum class ConditionKind {
+  label,   ///< `class`: int64 [N], or float32 [N, label_count].
+  scalar,  ///< float32 [N].
+  vector,  ///< float32 [N, D].
+  tokens,  ///< float32 [N, L, D], what the component text_encoder makes of token ids int64 [N, L].
+  image,   ///< float32 [N, C, H, W], such as a picture of low resolution.
+};
+
+struct ConditionInfo {
+  std::string name;
+  ConditionKind kind = ConditionKind::scalar;
+  std::vector<Size> sizes;                      ///< vector: [D]; tokens: [L, D]; image: [C, H, W]. Else empty.
+  double default_value = 0, low = 0, high = 0;  ///< scalar: what it is unless it is asked for, and its range.
+  std::vector<std::int64_t> null_tokens;        ///< tokens: those that mean "no text", L of them; or empty.
+};
+
+/// What a model file says of itself. Ranges are those that loading checks.
 struct ModelInfo {
   std::string name;
   std::string license;
   Role role = Role::consistency;
+  SampleSpace sample;
+  DataSpace data;
+  /// In the order in which the network takes them. At most one of the kinds label and tokens each; a scalar of the name
+  /// `guidance` is the guidance scale.
+  std::vector<ConditionInfo> conditions;
 
-  std::string modality;             ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
-  std::vector<std::int64_t> shape;  ///< of one sample, every size >= 1.
-  double rate = 0;                  ///< audio: sample rate, Hz; video: frame rate, frames/s; image: 0.
-  double range_low = -1, range_high = 1;
-
-  std::int64_t label_count = 0;  ///< 0: unconditional.
+  std::int64_t label_count = 0;  ///< Of the condition of kind label; 0: the model has none.
   std::vector<std::string> label_names;
   std::optional<std::int64_t> null_label;  ///< The index that means "no label", label_count or above.
   bool one_hot_labels = false;             ///< The network takes float32 [N, label_count] rather than int64 [N].
@@ -35,7 +78,6 @@ struct ModelInfo {
   double sigma_data = 0.5;         ///< Standard deviation of the data, > 0.
   double boundary_sigma = 0;       ///< epsilon, in [0, sigma_min].
   double timestep_scaling = 0;     ///< s of the latent-consistency boundary (Luo et al. 2023), > 0; 0: there is none.
-  std::optional<double> guidance;  ///< The network takes a guidance scale as a further input; its default.
 
   double sigma_min = 0.002, sigma_max = 80, rho = 7;
 
@@ -43,7 +85,15 @@ struct ModelInfo {
   bool renoise_by_level = false;              ///< Add tau rather than sqrt(tau^2 - epsilon^2) before a further step.
   bool clip_denoised = false;                 ///< Every denoised sample is clamped to the range.
 
-  std::string card = "{}";  ///< What the file tells people: a JSON object.
+  std::map<std::string, std::string> components;  ///< Of a model folder: name and file. Else empty.
+  std::string card = "{}";                        ///< What the file tells people: a JSON object.
 };
+
+/// The condition of a kind, or null.
+const ConditionInfo* find_condition(const ModelInfo& info, ConditionKind kind);
+/// The guidance scale where the network takes it as an input, or null.
+const ConditionInfo* guidance_input(const ModelInfo& info);
+/// The guidance scale unless another is asked for: of the model's input, or 1, none.
+double default_guidance(const ModelInfo& info);
 
 }  // namespace onestep

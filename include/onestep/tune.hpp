@@ -43,7 +43,7 @@ Tuned tune(const Generator& generator, const std::vector<float>& reference, cons
            const OnProgress& on_progress = {}, std::stop_token stop = {});
 
 /// A copy of a model file that recommends these levels beside those it had, over an older file at `output`. Throws
-/// ModelError for the model, Error (file) for the output.
+/// Error: model for the model, file for the output.
 void write_levels(const std::string& model, const std::map<int, std::vector<double>>& levels,
                   const std::string& output);
 

@@ -188,13 +188,15 @@ std::vector<std::uint64_t> choose_seeds(const std::string& text, std::optional<s
 std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info) {
   FloatArray array = read_npy(file);
   const auto& shape = array.shape;
-  const std::size_t dimensions = info.shape.size();
-  const bool fits = (shape.size() == dimensions + 1 || shape.size() == dimensions + 2) &&
-                    std::equal(info.shape.begin(), info.shape.end(), shape.end() - static_cast<long>(dimensions)) &&
-                    !array.values.empty();
+  const std::size_t dimensions = info.sample.shape.size();
+  const bool fits =
+      (shape.size() == dimensions + 1 || shape.size() == dimensions + 2) &&
+      std::equal(info.sample.shape.begin(), info.sample.shape.end(), shape.end() - static_cast<long>(dimensions)) &&
+      !array.values.empty();
   if (!fits) {
-    throw Error(ErrorKind::file, file + ": has shape " + nlohmann::json(shape).dump() + "; the noise of " + info.name +
-                                     " is [N, ...] or [draws, N, ...] with ... = " + nlohmann::json(info.shape).dump());
+    throw Error(ErrorKind::file,
+                file + ": has shape " + nlohmann::json(shape).dump() + "; the noise of " + info.name +
+                    " is [N, ...] or [draws, N, ...] with ... = " + nlohmann::json(info.sample.shape).dump());
   }
   return {std::move(array.values), shape[shape.size() - dimensions - 1]};
 }

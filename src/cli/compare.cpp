@@ -122,7 +122,7 @@ void run(const Arguments& arguments) {
   for (Run& run : runs) {
     const Generator& generator = generators.at(run.model);
     const ModelInfo& info = generator.info();
-    if (info.shape != first.shape || info.label_count != first.label_count) {
+    if (info.data.shape != first.data.shape || info.label_count != first.label_count) {
       throw Error(ErrorKind::usage, info.name + " draws samples of another shape or other labels than " + first.name +
                                         "; only models of the same data can be compared");
     }
@@ -136,8 +136,8 @@ void run(const Arguments& arguments) {
   }
   if (!arguments.output.empty()) {
     require_savable(arguments.output, first, 1);
-    if (output_kind(arguments.output, {"image", first.shape, first.range_low, first.range_high}, 1) !=
-        OutputKind::png) {
+    if (output_kind(arguments.output, {Modality::image, first.data.shape, first.data.range_low, first.data.range_high},
+                    1) != OutputKind::png) {
       throw Error(ErrorKind::usage, arguments.output + ": the comparison is a .png");
     }
   }
@@ -188,7 +188,7 @@ void run(const Arguments& arguments) {
     SheetRow row{{name, report.sampler + ", " + calls(report.nfe), fixed(run.seconds * 1e3, 2) + " ms/image"}, {}};
     for (const Sample& sample : run.result.samples) {
       if (arguments.output.empty()) break;
-      row.tiles.push_back(to_picture(sample.values, first.shape, first.range_low, first.range_high));
+      row.tiles.push_back(to_picture(sample.values, first.data.shape, first.data.range_low, first.data.range_high));
     }
     rows.push_back(std::move(row));
   }
@@ -205,7 +205,8 @@ void run(const Arguments& arguments) {
   } else {
     print_table(table);
     print_line("distance: root of the mean squared difference to the last row, in a range of " +
-               fixed(first.range_high - first.range_low, 0) + "; times at batch " + std::to_string(seeds.size()));
+               fixed(first.data.range_high - first.data.range_low, 0) + "; times at batch " +
+               std::to_string(seeds.size()));
   }
 }
 

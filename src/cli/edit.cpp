@@ -33,20 +33,20 @@ struct Prepared {
 };
 
 Prepared inpaint(const Arguments& arguments, const ModelInfo& info) {
-  const InputSample picture = arguments.pictures.read(arguments.input, info.shape, info);
+  const InputSample picture = arguments.pictures.read(arguments.input, info.data.shape, info);
   Inpaint task{picture.values, {}};
-  for (std::int64_t c = 0; c < info.shape[0]; ++c) {
+  for (std::int64_t c = 0; c < info.data.shape[0]; ++c) {
     for (const bool there : picture.there) task.mask.push_back(there ? 1.0F : 0.0F);
   }
   if (!arguments.mask.empty()) {
-    const InputSample mask = arguments.pictures.read(arguments.mask, info.shape, info);
+    const InputSample mask = arguments.pictures.read(arguments.mask, info.data.shape, info);
     if (mask.width != picture.width || mask.height != picture.height) {
       throw Error(ErrorKind::file, arguments.mask + ": has " + std::to_string(mask.width) + " x " +
                                        std::to_string(mask.height) + " pixels; a mask has as many as its picture, " +
                                        std::to_string(picture.width) + " x " + std::to_string(picture.height));
     }
     // White is drawn, as in most programs that inpaint.
-    const double middle = (info.range_low + info.range_high) / 2;
+    const double middle = (info.data.range_low + info.data.range_high) / 2;
     for (std::size_t i = 0; i < task.mask.size(); ++i) {
       if (mask.values[i] >= middle) task.mask[i] = 0;
     }
@@ -64,10 +64,10 @@ Prepared inpaint(const Arguments& arguments, const ModelInfo& info) {
 }
 
 Prepared colorize(const Arguments& arguments, const ModelInfo& info) {
-  if (info.shape[0] != 3) {
+  if (info.data.shape[0] != 3) {
     throw Error(ErrorKind::usage, "colorize needs a model that makes colours; " + info.name + " makes grey pictures");
   }
-  const std::vector<float> colours = arguments.pictures.read(arguments.input, info.shape, info).values;
+  const std::vector<float> colours = arguments.pictures.read(arguments.input, info.data.shape, info).values;
   const std::size_t pixels = colours.size() / 3;
   Colorize task;
   for (std::size_t p = 0; p < pixels; ++p) {
@@ -78,20 +78,21 @@ Prepared colorize(const Arguments& arguments, const ModelInfo& info) {
 
 Prepared upscale(const Arguments& arguments, const ModelInfo& info) {
   const int factor = arguments.factor;
-  if (factor < 2 || info.shape[1] % factor != 0 || info.shape[2] % factor != 0) {
+  if (factor < 2 || info.data.shape[1] % factor != 0 || info.data.shape[2] % factor != 0) {
     throw Error(ErrorKind::usage, "--factor " + std::to_string(factor) + " must be 2 or more and divide " +
-                                      std::to_string(info.shape[1]) + " and " + std::to_string(info.shape[2]));
+                                      std::to_string(info.data.shape[1]) + " and " +
+                                      std::to_string(info.data.shape[2]));
   }
-  const std::vector<std::int64_t> shape{info.shape[0], info.shape[1] / factor, info.shape[2] / factor};
+  const std::vector<std::int64_t> shape{info.data.shape[0], info.data.shape[1] / factor, info.data.shape[2] / factor};
   return {Upscale{arguments.pictures.read(arguments.input, shape, info).values, factor}};
 }
 
 Prepared stroke(const Arguments& arguments, const ModelInfo& info) {
-  return {Stroke{arguments.pictures.read(arguments.input, info.shape, info).values}};
+  return {Stroke{arguments.pictures.read(arguments.input, info.data.shape, info).values}};
 }
 
 Prepared denoise(const Arguments& arguments, const ModelInfo& info) {
-  return {Denoise{arguments.pictures.read(arguments.input, info.shape, info).values}};
+  return {Denoise{arguments.pictures.read(arguments.input, info.data.shape, info).values}};
 }
 
 struct Task {
@@ -142,8 +143,8 @@ const std::vector<Task>& tasks() {
 void run(const Task& task, const Arguments& arguments) {
   const Generator generator = arguments.machine.load(arguments.model);
   const ModelInfo& info = generator.info();
-  if (info.modality != "image") {
-    throw Error(ErrorKind::usage, "edit works on pictures; " + info.name + " makes " + info.modality +
+  if (info.data.modality != Modality::image) {
+    throw Error(ErrorKind::usage, "edit works on pictures; " + info.name + " makes " + name_of(info.data.modality) +
                                       ", which the library can edit (onestep/generator.hpp)");
   }
   if (arguments.steps && !arguments.levels.empty()) {

@@ -47,7 +47,9 @@ std::string doubled_braces(const std::string& text) {
 Target find_target(const std::string& output, const ModelInfo& info) {
   if (output.empty()) throw Error(ErrorKind::usage, "--output is empty; give a file, a folder or a pattern");
   if (output.back() == '/' || fs::is_directory(output)) {
-    const std::string extension = info.modality == "audio" ? ".wav" : info.modality == "video" ? ".webp" : ".png";
+    const std::string extension = info.data.modality == Modality::audio   ? ".wav"
+                                  : info.data.modality == Modality::video ? ".webp"
+                                                                          : ".png";
     Target target{
         .file = "", .pattern = doubled_braces(fs::path(output) / "") + "{seed:06d}" + extension, .new_folder = ""};
     if (!fs::exists(output)) target.new_folder = fs::path(output).parent_path();
@@ -79,7 +81,7 @@ class NewFolder {
 
 void require_memory(std::size_t count, const ModelInfo& info) {
   double bytes = 2.0 * sizeof(float) * static_cast<double>(count);  // the samples, and once more as they are written
-  for (const std::int64_t size : info.shape) bytes *= static_cast<double>(size);
+  for (const std::int64_t size : info.data.shape) bytes *= static_cast<double>(size);
   const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   if (bytes <= memory) return;
   throw Error(ErrorKind::memory, std::to_string(count) + " samples in one file take " + fixed(bytes / 1e9, 1) +

@@ -44,9 +44,9 @@ Json as_json(const std::string& file, const ModelInfo& info) {
             {"name", info.name},
             {"license", info.license},
             {"role", role_name(info.role)},
-            {"modality", info.modality},
-            {"shape", info.shape},
-            {"range", {info.range_low, info.range_high}},
+            {"modality", name_of(info.data.modality)},
+            {"shape", info.sample.shape},
+            {"range", {info.data.range_low, info.data.range_high}},
             {"labels", info.label_count},
             {"label_names", info.label_names},
             {"null_label", info.null_label ? Json(*info.null_label) : Json()},
@@ -55,7 +55,7 @@ Json as_json(const std::string& file, const ModelInfo& info) {
             {"noise_scale", info.noise_scale},
             {"timesteps", info.timestep_sigmas.size()},
             {"prediction", info.prediction},
-            {"guidance", info.guidance ? Json(*info.guidance) : Json()},
+            {"guidance", guidance_input(info) ? Json(guidance_input(info)->default_value) : Json()},
             {"sigma_data", info.sigma_data},
             {"boundary_sigma", info.boundary_sigma},
             {"sigma_min", info.sigma_min},
@@ -64,7 +64,7 @@ Json as_json(const std::string& file, const ModelInfo& info) {
             {"levels", levels},
             {"clip_denoised", info.clip_denoised},
             {"card", Json::parse(info.card)}};
-  if (info.rate > 0) json["rate"] = info.rate;
+  if (info.data.rate > 0) json["rate"] = info.data.rate;
   return json;
 }
 
@@ -88,15 +88,16 @@ void print(const std::string& file, const ModelInfo& info) {
       {"name", info.name},
       {"license", info.license.empty() ? "not stated" : info.license},
       {"role", role_name(info.role)},
-      {"sample", info.modality + " [" + joined(info.shape, ", ") + "] in [" + fixed(info.range_low, 0) + ", " +
-                     fixed(info.range_high, 0) + "]"},
+      {"sample", std::string(name_of(info.data.modality)) + " [" + joined(info.sample.shape, ", ") + "] in [" +
+                     fixed(info.data.range_low, 0) + ", " + fixed(info.data.range_high, 0) + "]"},
       {"labels", info.label_count == 0      ? "none"
                  : info.label_names.empty() ? std::to_string(info.label_count)
                                             : joined(info.label_names, ", ")},
       {"noise", noise.str()},
       {"noise input", input.str()},
       {"prediction", prediction.str()}};
-  if (info.guidance) rows.push_back({"guidance", "an input of the network, by default " + fixed(*info.guidance, 1)});
+  if (const ConditionInfo* guidance = guidance_input(info))
+    rows.push_back({"guidance", "an input of the network, by default " + fixed(guidance->default_value, 1)});
   for (const auto& [steps, levels] : info.levels) {
     rows.push_back({"levels, " + std::to_string(steps) + (steps == 1 ? " step" : " steps"), joined(levels, ", ")});
   }
@@ -192,7 +193,7 @@ void run(const Arguments& arguments) {
     }
   }
   if (arguments.json) print_json(json);
-  if (!failed.empty()) throw ModelError(file + ": fails its check: " + failed);
+  if (!failed.empty()) throw Error(ErrorKind::model, file + ": fails its check: " + failed);
 }
 
 }  // namespace

@@ -36,8 +36,8 @@ void run(const Arguments& arguments) {
     throw Error(ErrorKind::usage, arguments.first + " and " + arguments.last +
                                       " must both be seeds, or both be pictures (./5 is a file, 5 a seed)");
   }
-  if (!seeds && info.modality != "image") {
-    throw Error(ErrorKind::usage, info.name + " makes " + info.modality + "; give two seeds");
+  if (!seeds && info.data.modality != Modality::image) {
+    throw Error(ErrorKind::usage, info.name + " makes " + name_of(info.data.modality) + "; give two seeds");
   }
 
   Request request;
@@ -52,8 +52,8 @@ void run(const Arguments& arguments) {
     request.noise =
         interpolate_seeds(info, request.seeds.front(), parse_seeds(arguments.last).front(), arguments.frames, draws);
   } else {
-    request.noise = interpolate_samples(info, arguments.pictures.read(arguments.first, info.shape, info).values,
-                                        arguments.pictures.read(arguments.last, info.shape, info).values,
+    request.noise = interpolate_samples(info, arguments.pictures.read(arguments.first, info.data.shape, info).values,
+                                        arguments.pictures.read(arguments.last, info.data.shape, info).values,
                                         plan.levels.front(), arguments.seed, arguments.frames, draws);
   }
   // Frames differ by the noise given alone: one seed, and with it one label, for all.

@@ -48,7 +48,8 @@ InputSample PictureInput::read(const std::string& file, const std::vector<std::i
   for (std::int64_t c = 0; c < shape[0]; ++c) {
     for (std::size_t p = 0; p < pixels; ++p) {
       const double part = picture.values[p * picture.channels + c % picture.channels];
-      sample.values.push_back(static_cast<float>(info.range_low + part * (info.range_high - info.range_low)));
+      sample.values.push_back(
+          static_cast<float>(info.data.range_low + part * (info.data.range_high - info.data.range_low)));
     }
   }
   sample.there.assign(pixels, true);

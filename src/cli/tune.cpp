@@ -76,7 +76,8 @@ void run(const Arguments& arguments) {
   const Generator generator = arguments.machine.load(arguments.model);
   const ModelInfo& info = generator.info();
   const std::vector<float> reference = read_reference_set(
-      arguments.reference, {info.modality, info.shape, info.range_low, info.range_high, 1}, 10 * options.seeds.size());
+      arguments.reference, {info.data.modality, info.data.shape, info.data.range_low, info.data.range_high, 1},
+      10 * options.seeds.size());
 
   Interrupt interrupt;
   Tuned tuned;

@@ -59,7 +59,7 @@ Conditions::Record Conditions::compute(const std::vector<Tensor>& inputs) const 
 }
 
 std::vector<Conditions::Record> Conditions::records(const NetworkInput& input) const {
-  std::vector<Tensor> inputs = input.conditions();
+  std::vector<Tensor> inputs = input.conditions;
   for (Tensor& given : inputs) given = given.contiguous();
   std::vector<Record> records;
   for (std::int64_t row = 0; row < input.x.size(0); ++row) {

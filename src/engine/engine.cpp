@@ -55,15 +55,16 @@ class WorkspacePool {
 
 class Compiled : public Network {
  public:
-  Compiled(Program program, std::optional<kernels::bf16::Unit> unit) : program_(std::move(program)), unit_(unit) {}
+  Compiled(const std::string& name, Signature signature, Program program, std::optional<kernels::bf16::Unit> unit)
+      : Network(name, std::move(signature)), program_(std::move(program)), unit_(unit) {}
 
-  Tensor forward(const NetworkInput& input) override {
+ protected:
+  Tensor run(const NetworkInput& input) override {
     const torch::InferenceMode guard;
     const Caller caller;
     const Tensor x = input.x.contiguous();
     Tensor output = torch::empty_like(x);
     const std::int64_t samples = x.size(0);
-    if (samples == 0) return output;
     const std::vector<Conditions::Record> records = program_.conditions->records(input);
 
     const std::int64_t threads = at::in_parallel_region() ? 1 : std::max(1, at::get_num_threads() / callers.load());
@@ -72,17 +73,17 @@ class Compiled : public Network {
     const std::int64_t each = samples_at_once(divide_up(samples, threads));
     const std::int64_t groups = divide_up(samples, each);
     if (groups < threads) {
-      run(x, output, 0, samples, size, records, threads, nullptr);
+      run_rows(x, output, 0, samples, size, records, threads, nullptr);
       return output;
     }
     Team(std::min(threads, groups), 0).share(groups, [&](std::int64_t group, std::byte*) {
       const std::int64_t first = group * samples / groups, last = (group + 1) * samples / groups;
-      run(x, output, first, last - first, size, records, 1, nullptr);
+      run_rows(x, output, first, last - first, size, records, 1, nullptr);
     });
     return output;
   }
 
-  EngineReport report(const NetworkInput& input) override {
+  EngineReport measure(const NetworkInput& input) override {
     const torch::InferenceMode guard;
     const Tensor x = input.x.contiguous();
     Tensor output = torch::empty_like(x);
@@ -98,7 +99,7 @@ class Compiled : public Network {
     for (int turn = 0; turn < 2; ++turn) {  // the first warms up
       const auto started = Clock::now();
       const auto records = program_.conditions->records(input);
-      run(x, output, 0, x.size(0), x.numel() / x.size(0), records, at::get_num_threads(), &report.steps);
+      run_rows(x, output, 0, x.size(0), x.numel() / x.size(0), records, at::get_num_threads(), &report.steps);
       report.seconds = seconds_since(started);
     }
     return report;
@@ -114,8 +115,8 @@ class Compiled : public Network {
     return divide_up(most, divide_up(most, fit));
   }
 
-  void run(const Tensor& x, Tensor& output, std::int64_t first, std::int64_t samples, std::int64_t size,
-           const std::vector<Conditions::Record>& records, std::int64_t workers, std::vector<EngineStep>* steps) {
+  void run_rows(const Tensor& x, Tensor& output, std::int64_t first, std::int64_t samples, std::int64_t size,
+                const std::vector<Conditions::Record>& records, std::int64_t workers, std::vector<EngineStep>* steps) {
     auto workspace = pool_.take();
     const auto floats = static_cast<std::size_t>(program_.workspace * samples + kernels::overread);
     if (workspace->floats.size() < floats) workspace->floats = std::vector<float>(floats);
@@ -152,10 +153,11 @@ class Compiled : public Network {
 
 }  // namespace
 
-std::unique_ptr<Network> compile(const Trace& trace, const NetworkInput& trial, const Tensor& expected,
+std::unique_ptr<Network> compile(const std::string& name, const Signature& signature, const Trace& trace,
+                                 const NetworkInput& trial, const Tensor& expected,
                                  std::optional<kernels::bf16::Unit> unit) {
   const torch::InferenceMode guard;
-  auto network = std::make_unique<Compiled>(lower(trace, unit), unit);
+  auto network = std::make_unique<Compiled>(name, fixed_at(signature, trial.x.sizes().vec()), lower(trace, unit), unit);
   require_near(network->forward(trial), expected, unit.has_value());
   return network;
 }

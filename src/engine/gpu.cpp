@@ -143,7 +143,7 @@ class Program {
 
   /// What the operations on samples take of the conditions.
   const Known::value_type& conditions(const NetworkInput& input) {
-    std::vector<Tensor> given = input.conditions();
+    std::vector<Tensor> given = input.conditions;
     std::string key;
     for (Tensor& part : given) {
       part = part.contiguous();
@@ -242,18 +242,13 @@ class Program {
 
 class GpuNetwork : public Network {
  public:
-  GpuNetwork(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is, torch::DeviceType device,
-             Precision precision)
-      : module_(module), as_it_is_(std::move(as_it_is)), precision_(precision), converted_by_(device) {}
-
-  Tensor forward(const NetworkInput& input) override {
-    if (input.x.size(0) == 0) return torch::empty_like(input.x);
-    const torch::InferenceMode guard;
-    const c10::DeviceGuard device(input.x.device());
-    const std::lock_guard lock(mutex_);
-    Program* program = program_for(input);
-    return program ? program->forward(input) : as_it_is_->forward(input);
-  }
+  GpuNetwork(const std::string& name, const Signature& signature, const torch::jit::Module& module,
+             std::unique_ptr<Network> as_it_is, torch::Device device, Precision precision)
+      : Network(name, signature, device),
+        module_(module),
+        as_it_is_(std::move(as_it_is)),
+        precision_(precision),
+        converted_by_(device.type()) {}
 
   /// Throws NotCompiled; after it, `forward` takes the same way.
   void require(const NetworkInput& input) {
@@ -262,7 +257,16 @@ class GpuNetwork : public Network {
     if (!program_for(input)) throw NotCompiled(shapes_.front().why_not);
   }
 
-  EngineReport report(const NetworkInput& input) override {
+ protected:
+  Tensor run(const NetworkInput& input) override {
+    const torch::InferenceMode guard;
+    const c10::DeviceGuard device(input.x.device());
+    const std::lock_guard lock(mutex_);
+    Program* program = program_for(input);
+    return program ? program->forward(input) : as_it_is_->forward(input);
+  }
+
+  EngineReport measure(const NetworkInput& input) override {
     const torch::InferenceMode guard;
     const c10::DeviceGuard device(input.x.device());
     const std::lock_guard lock(mutex_);
@@ -348,10 +352,12 @@ class GpuNetwork : public Network {
 
 }  // namespace
 
-std::unique_ptr<Network> compile_for_gpu(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
+std::unique_ptr<Network> compile_for_gpu(const std::string& name, const Signature& signature,
+                                         const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
                                          const NetworkInput& trial, const Tensor& expected, Precision precision) {
   const torch::InferenceMode guard;
-  auto network = std::make_unique<GpuNetwork>(module, std::move(as_it_is), trial.x.device().type(), precision);
+  auto network =
+      std::make_unique<GpuNetwork>(name, signature, module, std::move(as_it_is), trial.x.device(), precision);
   network->require(trial);
   const auto compare = [&](const NetworkInput& input, const Tensor& wanted) {
     require_near(network->forward(input), wanted, precision != Precision::fp32);

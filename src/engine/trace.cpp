@@ -66,7 +66,7 @@ class Tracer {
       environment_[parameters[next++]] = input;
     };
     take(one.x, Source::sample);
-    for (const Tensor& condition : one.conditions()) take(condition, Source::condition);
+    for (const Tensor& condition : one.conditions) take(condition, Source::condition);
     const auto& arguments = module.get_method("forward").function().getSchema().arguments();
     for (; next < parameters.size(); ++next) environment_[parameters[next]] = arguments[next].default_value().value();
 

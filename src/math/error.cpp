@@ -4,6 +4,4 @@ namespace onestep {
 
 Error::Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
 
-ModelError::ModelError(const std::string& message) : Error(ErrorKind::model, message) {}
-
 }  // namespace onestep

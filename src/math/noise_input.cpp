@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "onestep/error.hpp"
+
 namespace onestep {
 namespace {
 
@@ -44,9 +46,11 @@ const std::vector<NoiseInput>& noise_inputs() {
 }
 
 double encode_noise(const ModelInfo& info, double sigma) {
-  const auto row = std::find_if(noise_inputs().begin(), noise_inputs().end(),
-                                [&](const NoiseInput& input) { return input.name == info.noise_input; });
-  return row->encode(info, sigma);
+  for (const NoiseInput& input : noise_inputs()) {
+    if (input.name == info.noise_input) return input.encode(info, sigma);
+  }
+  throw Error(ErrorKind::usage,
+              "noise_input " + info.noise_input + " is unknown; docs/design.md lists those there are");
 }
 
 std::vector<double> timestep_sigmas(const std::string& kind, double beta_start, double beta_end, int count) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "noise_input.hpp"
+#include "onestep/error.hpp"
 
 namespace onestep {
 namespace {
@@ -56,8 +57,10 @@ Preconditioning flow(const ModelInfo&, double sigma) {
 Preconditioning denoised(const ModelInfo&, double) { return {.skip = 0, .out = 1, .in = 1}; }
 
 const Prediction& prediction_of(const ModelInfo& info) {
-  return *std::find_if(predictions().begin(), predictions().end(),
-                       [&](const Prediction& p) { return p.name == info.prediction; });
+  for (const Prediction& prediction : predictions()) {
+    if (prediction.name == info.prediction) return prediction;
+  }
+  throw Error(ErrorKind::usage, "prediction " + info.prediction + " is unknown; docs/design.md lists those there are");
 }
 
 }  // namespace

@@ -48,7 +48,8 @@ std::vector<std::size_t> choose(std::size_t count, std::size_t most) {
 }
 
 std::vector<float> read_folder(const std::string& folder, const SampleFormat& format, std::size_t most) {
-  if (format.modality != "image") fail(folder, "a folder holds pictures, but the model makes " + format.modality);
+  if (format.modality != Modality::image)
+    fail(folder, std::string("a folder holds pictures, but the model makes ") + name_of(format.modality));
   std::vector<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     const std::string extension = extension_of(entry.path());

@@ -23,15 +23,15 @@ constexpr Extension extensions[] = {
     {".png", OutputKind::png}, {".jpg", OutputKind::jpeg}, {".jpeg", OutputKind::jpeg}, {".webp", OutputKind::webp},
     {".wav", OutputKind::wav}, {".npy", OutputKind::npy},  {".npz", OutputKind::npz}};
 
-bool fits(OutputKind kind, const std::string& modality) {
+bool fits(OutputKind kind, Modality modality) {
   switch (kind) {
     case OutputKind::png:
     case OutputKind::jpeg:
-      return modality == "image";
+      return modality == Modality::image;
     case OutputKind::webp:
-      return modality == "image" || modality == "video";
+      return modality == Modality::image || modality == Modality::video;
     case OutputKind::wav:
-      return modality == "audio";
+      return modality == Modality::audio;
     case OutputKind::npy:
     case OutputKind::npz:
       return true;
@@ -52,21 +52,21 @@ OutputKind output_kind(const std::string& file, const SampleFormat& format, std:
   }
   if (!found || !fits(found->kind, format.modality)) {
     throw Error(ErrorKind::usage, file + ": " + (name.empty() ? "a name without extension" : name) +
-                                      " is no kind of file for samples of modality " + format.modality +
+                                      " is no kind of file for samples of modality " + name_of(format.modality) +
                                       "; these are: " + fitting);
   }
   const OutputKind kind = found->kind;
   if (kind == OutputKind::npy || kind == OutputKind::npz) return kind;
   const std::int64_t channels = format.shape.at(0);
-  if (format.modality != "audio" && channels != 1 && channels != 3) {
+  if (format.modality != Modality::audio && channels != 1 && channels != 3) {
     throw Error(ErrorKind::usage, file + ": samples of shape " + shape_text(format.shape) + " have " +
                                       std::to_string(channels) +
                                       " channels, but a picture has 1 or 3; these do: .npy, .npz");
   }
-  if (format.modality != "image" && count != 1) {
-    throw Error(ErrorKind::usage, file + ": " + name + " holds one sample of modality " + format.modality + ", not " +
-                                      std::to_string(count) + "; give a file a sample, such as {seed:06d}" + name +
-                                      ", or .npy or .npz");
+  if (format.modality != Modality::image && count != 1) {
+    throw Error(ErrorKind::usage, file + ": " + name + " holds one sample of modality " + name_of(format.modality) +
+                                      ", not " + std::to_string(count) + "; give a file a sample, such as {seed:06d}" +
+                                      name + ", or .npy or .npz");
   }
   return kind;
 }
@@ -90,7 +90,7 @@ void write_samples(const std::string& file, const SampleFormat& format, const Sa
     const auto sample_rate = static_cast<int>(std::lround(format.rate));
     return write_wav(file, samples.values, format.shape, format.low, format.high, sample_rate);
   }
-  if (format.modality == "video") {
+  if (format.modality == Modality::video) {
     std::vector<Picture> frames = to_frames(samples.values, format.shape, format.low, format.high);
     for (Picture& frame : frames) frame = enlarge(frame, options.enlarge);
     return write_webp(file, frames, format.rate);

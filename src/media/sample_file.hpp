@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "onestep/model_info.hpp"
 #include "picture_file.hpp"
 
 namespace onestep {
@@ -13,10 +14,10 @@ enum class OutputKind { png, jpeg, webp, wav, npy, npz };
 
 /// What a model's samples are, apart from their numbers.
 struct SampleFormat {
-  std::string modality;             ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
-  std::vector<std::int64_t> shape;  ///< Of one sample.
-  double low = -1, high = 1;        ///< The range that becomes black to white, or the swing of a sound.
-  double rate = 1;                  ///< audio: sample rate, whole Hz; video: frame rate, frames/s.
+  Modality modality = Modality::image;  ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
+  std::vector<std::int64_t> shape;      ///< Of one sample.
+  double low = -1, high = 1;            ///< The range that becomes black to white, or the swing of a sound.
+  double rate = 1;                      ///< audio: sample rate, whole Hz; video: frame rate, frames/s.
 };
 
 /// The kind of file that `file` is by its extension (.png, .jpg, .jpeg, .webp, .wav, .npy, .npz, in any case). Throws

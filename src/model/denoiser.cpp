@@ -1,59 +1,147 @@
 #include "onestep/tensor/denoiser.hpp"
 
+#include <cmath>
+
 #include "noise_input.hpp"
+#include "onestep/error.hpp"
 #include "preconditioning.hpp"
+#include "shape_text.hpp"
 
 namespace onestep {
 
 using torch::Tensor;
 
+namespace {
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+
+/// [N, ...sizes]
+std::vector<Size> rows_of(const std::vector<Size>& sizes) {
+  std::vector<Size> shape{{1, "N"}};
+  shape.insert(shape.end(), sizes.begin(), sizes.end());
+  return shape;
+}
+
+Port port_of(const ConditionInfo& condition, const ModelInfo& info) {
+  if (condition.kind != ConditionKind::label) return {condition.name, ElementType::float32, rows_of(condition.sizes)};
+  if (info.one_hot_labels) return {condition.name, ElementType::float32, rows_of({{info.label_count}})};
+  return {condition.name, ElementType::int64, rows_of({})};
+}
+
+void require_labels(const Tensor& label, const ModelInfo& info) {
+  const std::string rule = "; " + info.name + " takes int64 [N], one in [0, " + std::to_string(info.label_count - 1) +
+                           "] a sample" +
+                           (info.null_label ? ", or " + std::to_string(*info.null_label) + ", which is none" : "");
+  if (!label.defined()) refuse("no label is given" + rule);
+  if (label.scalar_type() != torch::kInt64 || label.dim() != 1 || !label.device().is_cpu()) {
+    refuse(std::string("the label is ") + c10::toString(label.scalar_type()) + " " + shape_text(label.sizes()) +
+           " on " + label.device().str() + rule + ", on the CPU");
+  }
+  for (std::int64_t i = 0; i < label.size(0); ++i) {
+    const auto value = label[i].item<std::int64_t>();
+    if ((value < 0 || value >= info.label_count) && value != info.null_label)
+      refuse("label[" + std::to_string(i) + "] = " + std::to_string(value) + rule);
+  }
+}
+
+/// Rows of `without` before those of `with`.
+Tensor both(const Tensor& without, const Tensor& with) { return torch::cat({without, with}); }
+
+void require_level(const char* name, double level) {
+  if (!(level >= 0 && std::isfinite(level)))
+    refuse(std::string(name) + " = " + std::to_string(level) + " must be a finite number of 0 or more");
+}
+
+/// The null label, which is no column, becomes a row of zeros.
+Tensor as_columns(const Tensor& label, std::int64_t count) {
+  return (label.unsqueeze(1) == torch::arange(count, label.options())).to(torch::kFloat32);
+}
+
+}  // namespace
+
+Signature denoiser_signature(const ModelInfo& info) {
+  Signature signature;
+  const auto add = [&](const char* name, const std::vector<Size>& sizes) {
+    signature.inputs.push_back({name, ElementType::float32, rows_of(sizes)});
+  };
+  add("x", info.sample.sizes);
+  add("noise", {});
+  if (info.role == Role::flow_map) add("target", {});
+  for (const ConditionInfo& condition : info.conditions) signature.inputs.push_back(port_of(condition, info));
+  signature.output = {"output", ElementType::float32, rows_of(info.sample.sizes)};
+  signature.multiples = info.sample.multiples;
+  return signature;
+}
+
 Condition trial_condition(const ModelInfo& info, std::int64_t count) {
   Condition condition;
   if (info.label_count > 0) condition.label = torch::arange(count) % info.label_count;
-  condition.guidance = info.guidance.value_or(1);
+  condition.guidance = default_guidance(info);
+  for (const ConditionInfo& other : info.conditions) {
+    if (other.kind == ConditionKind::label || other.kind == ConditionKind::scalar) continue;
+    std::vector<std::int64_t> sizes{count};
+    for (const Size& size : other.sizes) sizes.push_back(size.number);  // a free size: its least
+    condition.others[other.name] = torch::linspace(-1, 1, c10::multiply_integers(sizes)).reshape(sizes);
+  }
   return condition;
 }
 
 Denoiser::Denoiser(Network& network, const ModelInfo& info, const Condition& condition)
     : network_(network), info_(info), condition_(condition) {
+  if (info.label_count > 0) require_labels(condition.label, info);
+  if (!std::isfinite(condition.guidance))
+    refuse("guidance = " + std::to_string(condition.guidance) + " must be finite");
   if (!calls_twice(info, condition.guidance)) return;
-  condition_.label = torch::cat({torch::full_like(condition.label, info.null_label.value()), condition.label});
+  if (info.label_count > 0) {
+    if (!info.null_label) refuse("guidance needs a null label or a guidance input; " + info.name + " has neither");
+    condition_.label = both(torch::full_like(condition.label, *info.null_label), condition.label);
+  }
+  for (auto& [name, value] : condition_.others) {
+    const auto null = condition.null_others.find(name);
+    value = both(null == condition.null_others.end() ? value : null->second, value);
+  }
 }
 
 Tensor Denoiser::operator()(const Tensor& x, double sigma, double target) const {
+  if (!x.defined() || x.dim() < 1 || x.scalar_type() != torch::kFloat32) refuse("x must be float32 [N, ...]");
+  require_level("sigma", sigma);
+  require_level("target", target);
   const Preconditioning c = precondition(info_, sigma);
   const Tensor scaled = c.in * x;
   Tensor F;
   if (calls_twice(info_, condition_.guidance)) {
-    const Tensor both = network_.forward(network_input(info_, torch::cat({scaled, scaled}), sigma, target, condition_));
-    const Tensor without = both.narrow(0, 0, x.size(0));
-    F = without + condition_.guidance * (both.narrow(0, x.size(0), x.size(0)) - without);
+    const Tensor output = network_.forward(network_input(info_, both(scaled, scaled), sigma, target, condition_));
+    const Tensor without = output.narrow(0, 0, x.size(0));
+    F = without + condition_.guidance * (output.narrow(0, x.size(0), x.size(0)) - without);
   } else {
     F = network_.forward(network_input(info_, scaled, sigma, target, condition_));
   }
   const Tensor denoised = c.skip * x + c.out * F;
-  return info_.clip_denoised ? denoised.clamp(info_.range_low, info_.range_high) : denoised;
+  return info_.clip_denoised ? denoised.clamp(info_.data.range_low, info_.data.range_high) : denoised;
 }
 
 NetworkInput network_input(const ModelInfo& info, const Tensor& x, double sigma, double target,
                            const Condition& condition) {
   const auto rows = [&](double value) { return torch::full({x.size(0)}, value, torch::kFloat32); };
-  NetworkInput input;
-  input.x = x;
-  input.noise = rows(encode_noise(info, sigma));
-  if (info.role == Role::flow_map) input.target = rows(encode_noise(info, target));
-  if (info.label_count > 0) {
-    input.label = condition.label;
-    // The null label, which is no column, becomes a row of zeros.
-    if (info.one_hot_labels) {
-      const Tensor columns = torch::arange(info.label_count, condition.label.options());
-      input.label = (condition.label.unsqueeze(1) == columns).to(torch::kFloat32);
+  NetworkInput input{x, {rows(encode_noise(info, sigma))}};
+  if (info.role == Role::flow_map) input.conditions.push_back(rows(encode_noise(info, target)));
+  for (const ConditionInfo& wanted : info.conditions) {
+    const auto given = condition.others.find(wanted.name);
+    if (wanted.kind == ConditionKind::label) {
+      input.conditions.push_back(info.one_hot_labels ? as_columns(condition.label, info.label_count) : condition.label);
+    } else if (&wanted == guidance_input(info)) {
+      input.conditions.push_back(rows(condition.guidance));
+    } else if (given != condition.others.end()) {
+      input.conditions.push_back(given->second);
+    } else if (wanted.kind == ConditionKind::scalar) {
+      input.conditions.push_back(rows(wanted.default_value));
+    } else {
+      refuse("no " + wanted.name + " is given; " + info.name + " takes float32 " + to_text(rows_of(wanted.sizes)));
     }
   }
-  if (info.guidance) input.guidance = rows(condition.guidance);
   return input;
 }
 
-bool calls_twice(const ModelInfo& info, double guidance) { return !info.guidance && guidance != 1; }
+bool calls_twice(const ModelInfo& info, double guidance) { return !guidance_input(info) && guidance != 1; }
 
 }  // namespace onestep

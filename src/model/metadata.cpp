@@ -38,7 +38,8 @@ class Fields {
   bool has(const std::string& name) const { return object_.contains(name) && !object_.at(name).is_null(); }
 
   const Json& at(const std::string& name) const {
-    if (!object_.contains(name)) throw ModelError(file_ + ": onestep.json: " + place(name) + " is missing");
+    if (!object_.contains(name))
+      throw Error(ErrorKind::model, file_ + ": onestep.json: " + place(name) + " is missing");
     return object_.at(name);
   }
 
@@ -79,7 +80,7 @@ class Fields {
     const Json& value = name.empty() ? object_ : object_.at(name);
     std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
     if (shown.size() > 60) shown = shown.substr(0, 57) + "...";
-    throw ModelError(file_ + ": onestep.json: " + place(name) + " = " + shown + " " + rule);
+    throw Error(ErrorKind::model, file_ + ": onestep.json: " + place(name) + " = " + shown + " " + rule);
   }
 
   Fields object(const std::string& name, const Names& known) const {
@@ -113,34 +114,42 @@ class Fields {
 constexpr std::int64_t most = 1 << 20;  // of a size or a number of labels: far above any model, far below overflow
 
 void read_sample(const Fields& fields, ModelInfo& info) {
-  info.modality = fields.one_of("modality", {"image", "audio", "video"});
-  const std::size_t dimensions = info.modality == "audio" ? 2 : info.modality == "image" ? 3 : 4;
+  const std::string modality = fields.one_of("modality", {"image", "audio", "video"});
+  info.data.modality = modality == "audio" ? Modality::audio : modality == "video" ? Modality::video : Modality::image;
+  const std::size_t dimensions = modality == "audio" ? 2 : modality == "image" ? 3 : 4;
   const Json& shape = fields.at("shape");
   if (!shape.is_array() || shape.size() != dimensions) {
-    fields.fail("shape", "must be " + std::to_string(dimensions) + " sizes for " + info.modality);
+    fields.fail("shape", "must be " + std::to_string(dimensions) + " sizes for " + modality);
   }
   for (const Json& size : shape) {
     if (!size.is_number_integer() || size.get<std::int64_t>() < 1 || size.get<std::int64_t>() > most) {
       fields.fail("shape", "must hold whole numbers in [1, " + std::to_string(most) + "]");
     }
-    info.shape.push_back(size.get<std::int64_t>());
+    info.sample.shape.push_back(size.get<std::int64_t>());
+    info.sample.sizes.push_back({size.get<std::int64_t>()});
   }
-  info.rate = info.modality == "audio"   ? static_cast<double>(fields.whole("sample_rate", 1, most))
-              : info.modality == "video" ? fields.positive("frame_rate")
-                                         : 0;
+  info.data.shape = info.sample.shape;
+  info.data.sizes = info.sample.sizes;
+  info.data.rate = info.data.modality == Modality::audio   ? static_cast<double>(fields.whole("sample_rate", 1, most))
+                   : info.data.modality == Modality::video ? fields.positive("frame_rate")
+                                                           : 0;
   if (fields.has("range")) {
     const Json& range = fields.at("range");
     if (!range.is_array() || range.size() != 2 || !range[0].is_number() || !range[1].is_number() ||
         range[0].get<double>() >= range[1].get<double>()) {
       fields.fail("range", "must be two numbers, the lower first");
     }
-    info.range_low = range[0].get<double>();
-    info.range_high = range[1].get<double>();
+    info.data.range_low = range[0].get<double>();
+    info.data.range_high = range[1].get<double>();
   }
 }
 
 void read_labels(const Fields& fields, ModelInfo& info) {
   info.label_count = fields.whole("count", 1, most);
+  ConditionInfo condition;
+  condition.name = "label";
+  condition.kind = ConditionKind::label;
+  info.conditions.push_back(std::move(condition));
   if (fields.has("encoding")) info.one_hot_labels = fields.one_of("encoding", {"index", "one_hot"}) == "one_hot";
   if (fields.has("names")) {
     const Json& names = fields.at("names");
@@ -195,7 +204,12 @@ void read_network(const Fields& fields, ModelInfo& info) {
     input.fail("kind", "needs a prediction with sigma_data: edm or trigflow");
   }
   if (fields.has("guidance_input")) {
-    info.guidance = fields.object("guidance_input", {"default"}).number("default", 0, 1e6, "a number of 0 or more");
+    ConditionInfo guidance;
+    guidance.name = "guidance";
+    guidance.high = 1e6;
+    guidance.default_value =
+        fields.object("guidance_input", {"default"}).number("default", 0, 1e6, "a number of 0 or more");
+    info.conditions.push_back(std::move(guidance));
   }
 }
 
@@ -228,7 +242,7 @@ void read_sampling(const Fields& fields, const std::string& file, ModelInfo& inf
     try {
       require_falling(levels, info.boundary_sigma);
     } catch (const Error& error) {
-      throw ModelError(file + ": onestep.json: sampling.levels." + key + ": " + error.what());
+      throw Error(ErrorKind::model, file + ": onestep.json: sampling.levels." + key + ": " + error.what());
     }
     if (levels.front() > info.sigma_max * (1 + 1e-6)) fields.fail("levels", "must not exceed noise.sigma_max");
     info.levels[static_cast<int>(levels.size())] = levels;
@@ -242,15 +256,15 @@ ModelInfo parse_metadata(const std::string& json, const std::string& file) {
   try {
     root = Json::parse(json);
   } catch (const Json::exception& error) {
-    throw ModelError(file + ": onestep.json is not valid JSON: " + error.what());
+    throw Error(ErrorKind::model, file + ": onestep.json is not valid JSON: " + error.what());
   }
   const Fields fields(
       root, "", file,
       {"format", "name", "license", "role", "sample", "labels", "network", "noise", "sampling", "card"});
   const std::int64_t format = fields.whole("format", 1, most);
   if (format != 1) {
-    throw ModelError(file + ": onestep.json: format = " + std::to_string(format) +
-                     ", but this version reads format 1; use a newer onestep");
+    throw Error(ErrorKind::model, file + ": onestep.json: format = " + std::to_string(format) +
+                                      ", but this version reads format 1; use a newer onestep");
   }
   ModelInfo info;
   info.name = fields.text("name");

@@ -6,8 +6,8 @@
 
 namespace onestep {
 
-/// Reads the text of a model's onestep.json. Throws ModelError, whose message names the file, the field, the value and
-/// the rule. `file` is used in messages only.
+/// Reads the text of a model's onestep.json. Throws Error (model), whose message names the file, the field, the value
+/// and the rule. `file` is used in messages only.
 ModelInfo parse_metadata(const std::string& json, const std::string& file);
 
 }  // namespace onestep

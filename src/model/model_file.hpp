@@ -13,7 +13,7 @@
 
 namespace onestep {
 
-/// Reads onestep.json out of a model file without running the model's code. Throws ModelError.
+/// Reads onestep.json out of a model file without running the model's code. Throws Error (model).
 ModelInfo read_model_info(const std::string& file);
 
 /// Whether a network in lower precision will do, and what was found.
@@ -38,11 +38,15 @@ struct LoadedNetwork {
 };
 
 /// Loads the network of a TorchScript model file and tries it out: one call at batch 2 on the smallest noise, checked
-/// for shape, type, finite values, and rows that do not depend on each other. Throws ModelError; Error (usage) on fp16
-/// for a CPU.
+/// for shape, type, finite values, and rows that do not depend on each other. Throws Error (model); Error (usage) on
+/// fp16 for a CPU.
 LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, const NetworkOptions& options = {});
 
-/// The bytes of a copy of a model file that recommends these levels beside those it had. Throws ModelError.
+/// The same for any network: `trial` is an input of two rows, on the device, that its signature allows.
+LoadedNetwork load_component(const std::string& file, const Signature& signature, const NetworkInput& trial,
+                             const NetworkOptions& options = {});
+
+/// The bytes of a copy of a model file that recommends these levels beside those it had. Throws Error (model).
 std::string with_levels(const std::string& file, const std::map<int, std::vector<double>>& levels);
 
 /// cpu, cuda or cuda:i. Throws Error (usage) on anything else, and on a device that this machine lacks.

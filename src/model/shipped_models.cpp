@@ -62,8 +62,9 @@ std::string find_model(const std::string& model) {
     if (name == model) return file;
     names += (names.empty() ? "" : ", ") + name;
   }
-  throw ModelError(model + ": no file and no shipped model of this name; there " +
-                   (names.empty() ? "are no shipped models; set ONESTEP_MODELS to their folder" : "are " + names));
+  throw Error(ErrorKind::model,
+              model + ": no file and no shipped model of this name; there " +
+                  (names.empty() ? "are no shipped models; set ONESTEP_MODELS to their folder" : "are " + names));
 }
 
 }  // namespace onestep

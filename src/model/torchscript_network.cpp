@@ -29,28 +29,38 @@ using torch::Tensor;
 
 class TorchScriptNetwork : public Network {
  public:
-  explicit TorchScriptNetwork(torch::jit::Module module, std::string why_not_compiled = {},
-                              Precision precision = Precision::fp32)
-      : module_(std::move(module)), why_not_compiled_(std::move(why_not_compiled)), precision_(precision) {}
+  TorchScriptNetwork(const std::string& name, const Signature& signature, torch::Device device,
+                     torch::jit::Module module, std::string why_not_compiled = {},
+                     Precision precision = Precision::fp32)
+      : Network(name, signature, device),
+        module_(std::move(module)),
+        why_not_compiled_(std::move(why_not_compiled)),
+        precision_(precision) {}
 
-  Tensor forward(const NetworkInput& input) override {
+ protected:
+  Tensor run(const NetworkInput& input) override {
     const torch::InferenceMode guard;
     const torch::Device device = input.x.device();
     std::vector<torch::IValue> inputs{input.x};
-    for (const Tensor& condition : input.conditions()) inputs.emplace_back(on_device(condition, device));
+    for (const Tensor& condition : input.conditions) inputs.emplace_back(on_device(condition, device));
     const engine::ComputesIn computes(device.type(), precision_);
-    const Tensor output = module_.forward(std::move(inputs)).toTensor();
+    const torch::IValue result = module_.forward(std::move(inputs));
+    if (!result.isTensor()) {
+      throw Error(ErrorKind::model, name() + ": the network returned a " + result.tagKind() +
+                                        ", not a tensor; let forward return the tensor alone");
+    }
+    const Tensor output = result.toTensor();
     return precision_ == Precision::fp32 ? output : output.to(torch::kFloat32);
   }
 
-  EngineReport report(const NetworkInput& input) override {
+  EngineReport measure(const NetworkInput& input) override {
     EngineReport report;
     report.why_not = why_not_compiled_;
     report.precision = precision_;
     for (int turn = 0; turn < 2; ++turn) {  // the first warms up
       const auto started = std::chrono::steady_clock::now();
       // Until the result is here, where a GPU computes it.
-      forward(input).to(torch::kCPU);
+      run(input).to(torch::kCPU);
       report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     }
     return report;
@@ -62,27 +72,20 @@ class TorchScriptNetwork : public Network {
   Precision precision_;
 };
 
-std::string shape_text(at::IntArrayRef shape) {
-  std::string text = "[";
-  for (const auto size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
-}
-
-void check_arguments(const torch::jit::Module& module, const std::string& file, const ModelInfo& info) {
-  if (!module.find_method("forward")) throw ModelError(file + ": the module has no forward method; export it with one");
+void check_arguments(const torch::jit::Module& module, const std::string& file, const Signature& signature) {
+  if (!module.find_method("forward"))
+    throw Error(ErrorKind::model, file + ": the module has no forward method; export it with one");
   // The first argument is the module itself.
   const auto& arguments = module.get_method("forward").function().getSchema().arguments();
-  std::vector<std::string> given{"x", "noise"};
-  if (info.role == Role::flow_map) given.emplace_back("target");
-  if (info.label_count > 0) given.emplace_back("label");
-  if (info.guidance) given.emplace_back("guidance");
+  const std::vector<Port>& given = signature.inputs;
   std::size_t required = 0;
   for (std::size_t i = 1; i < arguments.size(); ++i) required += !arguments[i].default_value().has_value();
   if (given.size() < required || given.size() > arguments.size() - 1) {
     std::string names;
-    for (const std::string& name : given) names += (names.empty() ? "" : ", ") + name;
-    throw ModelError(file + ": forward takes " + std::to_string(arguments.size() - 1) +
-                     " arguments, but its metadata makes " + std::to_string(given.size()) + ": " + names);
+    for (const Port& port : given) names += (names.empty() ? "" : ", ") + port.name;
+    throw Error(ErrorKind::model, file + ": forward takes " + std::to_string(arguments.size() - 1) +
+                                      " arguments, but its metadata makes " + std::to_string(given.size()) + ": " +
+                                      names);
   }
 }
 
@@ -121,29 +124,20 @@ void settle(const torch::jit::Module& module, torch::Device device) {
   }
 }
 
-/// The trial call: two different rows, so that one that leaks into the other shows.
+/// A denoiser's trial call: two different rows, so that one that leaks into the other shows.
 NetworkInput trial_input(const ModelInfo& info, torch::Device device) {
-  std::vector<std::int64_t> shape = info.shape;
+  std::vector<std::int64_t> shape = info.sample.shape;
   shape.insert(shape.begin(), 2);
   const Tensor x = torch::linspace(-1, 1, c10::multiply_integers(shape), device).reshape(shape);
-  const Tensor label = info.label_count > 0 ? torch::tensor({std::int64_t{0}, info.label_count - 1}) : Tensor();
-  const double in = precondition(info, info.sigma_min).in;
-  return network_input(info, in * x, info.sigma_min, 0, {.label = label, .guidance = info.guidance.value_or(1)});
+  Condition condition = trial_condition(info, 2);
+  if (info.label_count > 0) condition.label[1] = info.label_count - 1;
+  return network_input(info, precondition(info, info.sigma_min).in * x, info.sigma_min, 0, condition);
 }
 
-/// What the network made of the trial's two rows is a result as a network's has to be.
-void check_result(const Tensor& both, const std::string& file, const NetworkInput& input) {
-  if (both.sizes() != input.x.sizes()) {
-    throw ModelError(file + ": the network returned shape " + shape_text(both.sizes()) + " for an input of shape " +
-                     shape_text(input.x.sizes()) + "; they must be equal");
-  }
-  if (both.scalar_type() != torch::kFloat32) {
-    throw ModelError(file + ": the network returned " + c10::toString(both.scalar_type()) +
-                     "; it must return float32 (Float)");
-  }
+void require_finite(const Tensor& both, const std::string& file) {
   if (!both.isfinite().all().item<bool>()) {
-    throw ModelError(file +
-                     ": the network returned NaN or infinity in its trial call at sigma_min; retrain or re-export it");
+    throw Error(ErrorKind::model,
+                file + ": the network returned NaN or infinity in its trial call; retrain or re-export it");
   }
 }
 
@@ -152,8 +146,9 @@ void check_row(const Tensor& both, const std::string& file, int row, const Tenso
   const double difference = (alone - both.narrow(0, row, 1)).abs().max().item<double>();
   // Not `>`: a NaN must fail too.
   if (!(difference <= 1e-3)) {
-    throw ModelError(file + ": sample " + std::to_string(row) + " of a batch differs by " + std::to_string(difference) +
-                     " from the same sample alone, allowed is 0.001; is the module in eval mode?");
+    throw Error(ErrorKind::model, file + ": sample " + std::to_string(row) + " of a batch differs by " +
+                                      std::to_string(difference) +
+                                      " from the same sample alone, allowed is 0.001; is the module in eval mode?");
   }
 }
 
@@ -162,35 +157,39 @@ void check_row(const Tensor& both, const std::string& file, int row, const Tenso
 ModelInfo read_model_info(const std::string& file) {
   std::error_code error;
   const auto status = std::filesystem::status(file, error);
-  if (!std::filesystem::exists(status)) throw ModelError(file + ": no such file");
-  if (std::filesystem::is_directory(status)) throw ModelError(file + ": is a folder; give the model file in it");
+  if (!std::filesystem::exists(status)) throw Error(ErrorKind::model, file + ": no such file");
+  if (std::filesystem::is_directory(status))
+    throw Error(ErrorKind::model, file + ": is a folder; give the model file in it");
   if (!std::filesystem::is_regular_file(status)) {
-    throw ModelError(file + ": is a pipe or a device; give the path of an ordinary file");
+    throw Error(ErrorKind::model, file + ": is a pipe or a device; give the path of an ordinary file");
   }
   const auto size = std::filesystem::file_size(file, error);
-  if (error) throw ModelError(file + ": can't be read: " + error.message());
-  if (size == 0) throw ModelError(file + ": is empty; copy or export it again");
+  if (error) throw Error(ErrorKind::model, file + ": can't be read: " + error.message());
+  if (size == 0) throw Error(ErrorKind::model, file + ": is empty; copy or export it again");
   std::string json;
   try {
     caffe2::serialize::PyTorchStreamReader reader(file);
     if (!reader.hasRecord("constants.pkl")) {
       const std::string kind = other_kind_of_file(file);
-      throw ModelError(
+      throw Error(
+          ErrorKind::model,
           file + ": is " +
-          (kind.empty() ? "no TorchScript file (a Python state dict?); write one with models/export.py" : kind));
+              (kind.empty() ? "no TorchScript file (a Python state dict?); write one with models/export.py" : kind));
     }
     if (!reader.hasRecord("extra/onestep.json")) {
-      throw ModelError(file + ": is TorchScript, but holds no onestep.json; write it with models/export.py");
+      throw Error(ErrorKind::model,
+                  file + ": is TorchScript, but holds no onestep.json; write it with models/export.py");
     }
     const auto [data, length] = reader.getRecord("extra/onestep.json");
     json.assign(static_cast<const char*>(data.get()), length);
-  } catch (const ModelError&) {
+  } catch (const Error&) {
     throw;
   } catch (const std::exception& e) {
     const std::string kind = other_kind_of_file(file);
-    throw ModelError(
-        file + ": is " +
-        (kind.empty() ? "no TorchScript file, or is damaged (" + in_one_line(e) + "); copy or export it again" : kind));
+    throw Error(ErrorKind::model, file + ": is " +
+                                      (kind.empty() ? "no TorchScript file, or is damaged (" + in_one_line(e) +
+                                                          "); copy or export it again"
+                                                    : kind));
   }
   return parse_metadata(json, file);
 }
@@ -214,25 +213,28 @@ Traced try_trace(const torch::jit::Module& module, const NetworkInput& one, cons
 
 /// The network, compiled or as it is, in the precision that was asked for or that is the best. `expected`: what it made
 /// of the trial.
-LoadedNetwork choose_network(const torch::jit::Module& module, const Traced& traced, TorchScriptNetwork& exact,
+LoadedNetwork choose_network(const torch::jit::Module& module, const Traced& traced, Network& exact,
                              const NetworkInput& trial, const Tensor& expected, const NetworkOptions& options) {
   using kernels::bf16::Unit;
   const bool automatic = options.precision == Precision::automatic;
   const bool on_cpu = options.device.is_cpu();
   const Precision asked = automatic ? Precision::fp32 : options.precision;
   const Unit unit = kernels::bf16::units().back();
+  const auto plain = [&](const std::string& why_not, Precision precision) {
+    return std::make_unique<TorchScriptNetwork>(exact.name(), exact.signature(), options.device, module, why_not,
+                                                precision);
+  };
   const auto compiled = [&](Precision precision) {
     if (!on_cpu) {
-      return engine::compile_for_gpu(module, std::make_unique<TorchScriptNetwork>(module, "", precision), trial,
-                                     expected, precision);
+      return engine::compile_for_gpu(exact.name(), exact.signature(), module, plain("", precision), trial, expected,
+                                     precision);
     }
-    return engine::compile(*traced.trace, trial, expected,
+    return engine::compile(exact.name(), exact.signature(), *traced.trace, trial, expected,
                            precision == Precision::bf16 ? std::optional(unit) : std::nullopt);
   };
   const auto in_use = [&](const std::string& why) { return PrecisionInUse{asked, automatic ? why : "as asked for"}; };
   const auto as_it_is = [&](const std::string& why_not) {
-    return LoadedNetwork{std::make_unique<TorchScriptNetwork>(module, why_not, asked),
-                         in_use("libtorch runs the network as it is")};
+    return LoadedNetwork{plain(why_not, asked), in_use("libtorch runs the network as it is")};
   };
   if (!options.compile) return as_it_is("it was asked to run as it is");
   if (on_cpu && !traced.trace) return as_it_is(traced.why_not);
@@ -259,6 +261,11 @@ LoadedNetwork choose_network(const torch::jit::Module& module, const Traced& tra
 }  // namespace
 
 LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, const NetworkOptions& options) {
+  return load_component(file, denoiser_signature(info), trial_input(info, options.device), options);
+}
+
+LoadedNetwork load_component(const std::string& file, const Signature& signature, const NetworkInput& trial,
+                             const NetworkOptions& options) {
   if (options.precision == Precision::fp16 && options.device.is_cpu()) {
     throw Error(ErrorKind::usage, "precision fp16 is for GPUs; on a CPU give auto, fp32 or bf16");
   }
@@ -266,13 +273,12 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
     torch::jit::Module module = torch::jit::load(file, options.device);
     module.eval();
     settle(module, options.device);
-    check_arguments(module, file, info);
-    const NetworkInput trial = trial_input(info, options.device);
+    check_arguments(module, file, signature);
     // A few calls do not repay what torch's own optimizer takes.
     const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
-    TorchScriptNetwork plain(module);
+    TorchScriptNetwork plain(file, signature, options.device, module);
     const Tensor both = plain.forward(trial);
-    check_result(both, file, trial);
+    require_finite(both, file);
     const NetworkInput first = trial.row(0);
     const Traced traced = try_trace(module, first, options);
     check_row(both, file, 0, traced.trace ? traced.trace->output : plain.forward(first));
@@ -284,7 +290,7 @@ LoadedNetwork load_torchscript(const std::string& file, const ModelInfo& info, c
   } catch (const Error&) {
     throw;
   } catch (const std::exception& e) {
-    throw ModelError(file + ": the network can't be loaded or fails its trial call: " + in_one_line(e));
+    throw Error(ErrorKind::model, file + ": the network can't be loaded: " + in_one_line(e));
   }
 }
 

@@ -34,10 +34,10 @@ std::string with_levels(const std::string& file, const std::map<int, std::vector
       }
     }
     writer.writeEndOfFile();
-  } catch (const ModelError&) {
+  } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw ModelError(file + ": can't be copied: " + in_one_line(error));
+    throw Error(ErrorKind::model, file + ": can't be copied: " + in_one_line(error));
   }
   return bytes;
 }

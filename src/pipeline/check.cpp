@@ -10,6 +10,7 @@
 #include "parts.hpp"
 #include "preconditioning.hpp"
 #include "schedule.hpp"
+#include "torch_error.hpp"
 
 namespace onestep {
 namespace {
@@ -33,7 +34,7 @@ std::vector<Check> Generator::check() const {
     const auto n = static_cast<std::int64_t>(seeds.size());
     const Condition condition = trial_condition(info, n);
     const Denoiser f(*network, info, condition);
-    const Tensor z = on_device(seeded_noise(seeds, info.shape)(0), device);
+    const Tensor z = on_device(seeded_noise(seeds, info.sample.shape)(0), device);
     const auto all_finite = [](const Tensor& x) { return x.isfinite().all().item<bool>(); };
 
     std::vector<Check> checks;
@@ -54,7 +55,7 @@ std::vector<Check> Generator::check() const {
 
     if (info.role == Role::consistency) {
       const double boundary = info.boundary_sigma > 0 ? info.boundary_sigma : info.sigma_min;
-      const Tensor x = drawn.clamp(info.range_low, info.range_high);
+      const Tensor x = drawn.clamp(info.data.range_low, info.data.range_high);
       // Exact for a boundary above 0; without one, only as near as the level is to 0.
       const double allowed = info.boundary_sigma > 0 ? 1e-6 : 3 * boundary;
       checks.push_back(onestep::check("f(x, boundary) = x", largest(f(x, boundary) - x), allowed));
@@ -83,7 +84,7 @@ EngineReport Generator::engine(std::int64_t batch) const {
     const torch::InferenceMode guard;
     std::vector<std::uint64_t> seeds(static_cast<std::size_t>(batch));
     std::iota(seeds.begin(), seeds.end(), 0);
-    const Tensor x = on_device(seeded_noise(seeds, info.shape)(0), device);
+    const Tensor x = on_device(seeded_noise(seeds, info.sample.shape)(0), device);
     return network->report(network_input(info, x, info.sigma_max, 0, trial_condition(info, batch)));
   });
 }

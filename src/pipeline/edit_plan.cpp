@@ -43,41 +43,44 @@ Editing editing(Observe observe) {
 Editing sample_of(std::monostate, const ModelInfo&) { return {}; }
 
 Editing sample_of(const Inpaint& task, const ModelInfo& info) {
-  require_size("sample", task.sample.size(), info.shape);
-  require_size("mask", task.mask.size(), info.shape);
+  require_size("sample", task.sample.size(), info.sample.shape);
+  require_size("mask", task.mask.size(), info.sample.shape);
   for (const float value : task.mask) {
     if (value != 0 && value != 1) refuse("mask holds " + std::to_string(value) + "; it must hold 0 and 1 alone");
   }
-  return editing([task, shape = info.shape](const Tensor& z) {
+  return editing([task, shape = info.sample.shape](const Tensor& z) {
     return observe_values(rows(task.sample, shape, z), rows(task.mask, shape, z));
   });
 }
 
 Editing sample_of(const Colorize& task, const ModelInfo& info) {
-  if (info.shape.front() != 3) {
-    refuse("colorize needs a model of 3 channels; " + info.name + " has " + std::to_string(info.shape.front()));
+  if (info.sample.shape.front() != 3) {
+    refuse("colorize needs a model of 3 channels; " + info.name + " has " + std::to_string(info.sample.shape.front()));
   }
-  std::vector<std::int64_t> shape = info.shape;
+  std::vector<std::int64_t> shape = info.sample.shape;
   shape.front() = 1;
   require_size("luma", task.luma.size(), shape);
   return editing([task, shape](const Tensor& z) { return observe_luma(rows(task.luma, shape, z)); });
 }
 
 Editing sample_of(const Upscale& task, const ModelInfo& info) {
-  if (info.modality != "image") refuse("upscale needs a model of images; " + info.name + " makes " + info.modality);
-  if (task.factor < 2 || info.shape[1] % task.factor != 0 || info.shape[2] % task.factor != 0) {
+  if (info.data.modality != Modality::image)
+    refuse("upscale needs a model of images; " + info.name + " makes " + name_of(info.data.modality));
+  if (task.factor < 2 || info.sample.shape[1] % task.factor != 0 || info.sample.shape[2] % task.factor != 0) {
     refuse("factor = " + std::to_string(task.factor) + " must be 2 or more and divide " +
-           std::to_string(info.shape[1]) + " and " + std::to_string(info.shape[2]));
+           std::to_string(info.sample.shape[1]) + " and " + std::to_string(info.sample.shape[2]));
   }
-  const std::vector<std::int64_t> shape{info.shape[0], info.shape[1] / task.factor, info.shape[2] / task.factor};
+  const std::vector<std::int64_t> shape{info.sample.shape[0], info.sample.shape[1] / task.factor,
+                                        info.sample.shape[2] / task.factor};
   require_size("means", task.means.size(), shape);
   return editing(
       [task, shape](const Tensor& z) { return observe_block_means(rows(task.means, shape, z), task.factor); });
 }
 
 Editing sample_of(const Stroke& task, const ModelInfo& info) {
-  require_size("guide", task.guide.size(), info.shape);
-  return [task, shape = info.shape](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan, double epsilon) {
+  require_size("guide", task.guide.size(), info.sample.shape);
+  return [task, shape = info.sample.shape](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan,
+                                           double epsilon) {
     const Tensor z0 = z(0);
     const Tensor start = rows(task.guide, shape, z0) + plan.levels.front() * z0;
     return sample_consistency_from(f, start, z, plan.levels, epsilon);
@@ -85,8 +88,9 @@ Editing sample_of(const Stroke& task, const ModelInfo& info) {
 }
 
 Editing sample_of(const Denoise& task, const ModelInfo& info) {
-  require_size("sample", task.sample.size(), info.shape);
-  return [task, shape = info.shape](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan, double epsilon) {
+  require_size("sample", task.sample.size(), info.sample.shape);
+  return [task, shape = info.sample.shape](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan,
+                                           double epsilon) {
     return sample_consistency_from(f, rows(task.sample, shape, z(0)), z, plan.levels, epsilon);
   };
 }

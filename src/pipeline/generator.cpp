@@ -18,6 +18,7 @@
 #include "plan.hpp"
 #include "precision.hpp"
 #include "shipped_models.hpp"
+#include "torch_error.hpp"
 
 namespace onestep {
 namespace {
@@ -115,7 +116,7 @@ Report Generator::plan(const Request& request) const {
 Report Generator::generate(const Request& request, const Sink& sink, const OnProgress& on_progress,
                            std::stop_token stop) const {
   const auto& [file, info, device, network, precision] = *parts_;
-  const std::int64_t sample_size = c10::multiply_integers(info.shape);  // values
+  const std::int64_t sample_size = c10::multiply_integers(info.sample.shape);  // values
   const Plan plan = make_plan(request, info);
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   Report report = report_of(plan, info);
@@ -140,10 +141,10 @@ Report Generator::generate(const Request& request, const Sink& sink, const OnPro
       if (on_progress) on_progress(progress);
       return denoised;
     };
-    const NoiseSource seeded = seeded_noise(seeds, info.shape);
+    const NoiseSource seeded = seeded_noise(seeds, info.sample.shape);
     const NoiseSource z = [&](std::uint32_t draw) {
       if (request.noise.empty()) return on_device(seeded(draw), device);
-      std::vector<std::int64_t> sizes = info.shape;
+      std::vector<std::int64_t> sizes = info.sample.shape;
       sizes.insert(sizes.begin(), n);
       const float* values = request.noise.data() + (draw * count + first) * sample_size;
       return on_device(torch::from_blob(const_cast<float*>(values), sizes), device);

@@ -17,7 +17,7 @@ using Values = std::vector<float>;
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
 std::size_t size_of(const ModelInfo& info) {
-  return std::accumulate(info.shape.begin(), info.shape.end(), std::size_t{1}, std::multiplies<>());
+  return std::accumulate(info.sample.shape.begin(), info.sample.shape.end(), std::size_t{1}, std::multiplies<>());
 }
 
 /// sin((1-t) psi) / sin(psi) * a + sin(t psi) / sin(psi) * b, with psi the angle between a and b.

@@ -45,10 +45,6 @@ const std::vector<Row>& table() {
   return rows;
 }
 
-const char* name_of(Role role) {
-  return role == Role::consistency ? "consistency" : role == Role::diffusion ? "diffusion" : "flow_map";
-}
-
 bool suits(const Row& row, Role role) { return std::find(row.roles.begin(), row.roles.end(), role) != row.roles.end(); }
 
 /// A sampler that does not suit the model draws something, and it is never what was wanted.
@@ -215,10 +211,10 @@ Plan plan(std::monostate, const ModelInfo& info) {
 }
 
 double settle_guidance(const Request& request, const ModelInfo& info) {
-  const double guidance = request.guidance.value_or(info.guidance.value_or(1));
+  const double guidance = request.guidance.value_or(default_guidance(info));
   require_within("guidance", guidance, any);
   if (std::isinf(guidance)) refuse("guidance = inf must be a finite number");
-  if (!info.guidance && guidance != 1 && !info.null_label) {
+  if (!guidance_input(info) && guidance != 1 && !info.null_label) {
     refuse("guidance = " + std::to_string(guidance) + " needs a model with a null label or a guidance input; " +
            info.name + " has neither");
   }
@@ -241,7 +237,7 @@ Plan make_plan(const Request& request, const ModelInfo& info) {
     }
   }
   std::size_t sample_size = 1;
-  for (const std::int64_t size : info.shape) sample_size *= static_cast<std::size_t>(size);
+  for (const std::int64_t size : info.sample.shape) sample_size *= static_cast<std::size_t>(size);
   const std::size_t wanted = request.seeds.size() * static_cast<std::size_t>(plan.draws) * sample_size;
   if (!request.noise.empty() && request.noise.size() != wanted) {
     refuse("noise has " + std::to_string(request.noise.size()) + " values; " + plan.name + " needs " +

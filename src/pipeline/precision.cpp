@@ -18,7 +18,7 @@ Verdict compare_precisions(const ModelInfo& info, torch::Device device, Network&
   const Plan plan = make_plan(request, info);
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   const Condition condition = trial_condition(info, count);
-  const NoiseSource seeded = seeded_noise(request.seeds, info.shape);
+  const NoiseSource seeded = seeded_noise(request.seeds, info.sample.shape);
   const auto drawn = [&](Network& network) {
     const Denoiser denoiser(network, info, condition);
     return plan.sample([&](const Tensor& x, double sigma, double target) { return denoiser(x, sigma, target); },
@@ -26,7 +26,7 @@ Verdict compare_precisions(const ModelInfo& info, torch::Device device, Network&
   };
   constexpr double levels = 255;
   const double difference = (drawn(exact) - drawn(reduced)).abs().mean().item<double>();
-  const double found = difference / (info.range_high - info.range_low) * levels;
+  const double found = difference / (info.data.range_high - info.data.range_low) * levels;
   std::ostringstream text;
   text.precision(2);
   text << "samples differ from those of fp32 by " << found << " of an 8-bit level on average, allowed is 1";

@@ -7,7 +7,8 @@ namespace onestep {
 namespace {
 
 SampleFormat format_of(const ModelInfo& info) {
-  return {info.modality, info.shape, info.range_low, info.range_high, info.rate > 0 ? info.rate : 1};
+  return {info.data.modality, info.data.shape, info.data.range_low, info.data.range_high,
+          info.data.rate > 0 ? info.data.rate : 1};
 }
 
 }  // namespace

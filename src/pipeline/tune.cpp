@@ -32,7 +32,7 @@ class Judge {
         by_features_(!options.features.empty()),
         on_progress_(on_progress),
         stop_(std::move(stop)) {
-    reference_ = features_.points(reference, generator.info().shape);
+    reference_ = features_.points(reference, generator.info().data.shape);
     request_.seeds = options.seeds;
     request_.batch = options.batch;
     const int sets = options.evaluations + 1;  // and one for the levels that the model had
@@ -59,7 +59,7 @@ class Judge {
         },
         stop_);
     if (report.stopped) throw Stopped{};
-    const Points points = features_.points(values, generator_.info().shape);
+    const Points points = features_.points(values, generator_.info().data.shape);
     return by_features_ ? frechet_distance(points, reference_) : sliced_wasserstein(points, reference_);
   }
 
@@ -86,7 +86,7 @@ Tuned tune(const Generator& generator, const std::vector<float>& reference, cons
   require_whole("evaluations", options.evaluations, 2, 100);
   require_whole("batch", options.batch, 1, 1 << 20);
   std::size_t size = 1;
-  for (const std::int64_t side : info.shape) size *= static_cast<std::size_t>(side);
+  for (const std::int64_t side : info.data.shape) size *= static_cast<std::size_t>(side);
   if (reference.size() % size != 0 || reference.size() < 2 * size) {
     refuse("the reference has " + std::to_string(reference.size()) + " values; it must be two samples or more of " +
            std::to_string(size));

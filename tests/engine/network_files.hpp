@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
 #include "onestep/tensor/network.hpp"
 
@@ -25,10 +26,17 @@ inline std::vector<std::string> networks() {
   return names;
 }
 
+/// Of a network that is told x [N, shape...] and the noise level.
+inline Signature signature_of(const std::vector<std::int64_t>& shape) {
+  ModelInfo info;
+  for (const std::int64_t size : shape) info.sample.sizes.push_back({size});
+  return denoiser_signature(info);
+}
+
 /// What TorchScript makes of the input, where x is.
 inline torch::Tensor run_as_it_is(torch::jit::Module& module, const NetworkInput& input) {
   std::vector<torch::IValue> inputs{input.x};
-  for (const torch::Tensor& condition : input.conditions()) inputs.emplace_back(on_device(condition, input.x.device()));
+  for (const torch::Tensor& condition : input.conditions) inputs.emplace_back(on_device(condition, input.x.device()));
   return module.forward(std::move(inputs)).toTensor();
 }
 

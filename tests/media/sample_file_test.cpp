@@ -12,8 +12,8 @@
 namespace onestep {
 namespace {
 
-const SampleFormat image{"image", {1, 2, 2}}, latent{"image", {4, 2, 2}}, sound{"audio", {2, 3}, -1, 1, 8000},
-    clip{"video", {1, 3, 2, 2}, 0, 255, 8};
+const SampleFormat image{Modality::image, {1, 2, 2}}, latent{Modality::image, {4, 2, 2}},
+    sound{Modality::audio, {2, 3}, -1, 1, 8000}, clip{Modality::video, {1, 3, 2, 2}, 0, 255, 8};
 const std::vector<std::uint64_t> one_seed{5}, two_seeds{5, 6};
 
 TEST(OutputKind, FollowsTheExtensionInAnyCase) {

@@ -28,9 +28,10 @@ double largest(const Tensor& x) { return x.abs().max().item<double>(); }
 class Perfect : public Network {
  public:
   using Raw = std::function<Tensor(const Tensor& own_x, const Tensor& x0)>;
-  Perfect(double to_x, double sigma, Raw raw) : to_x_(to_x), sigma_(sigma), raw_(std::move(raw)) {}
+  Perfect(const ModelInfo& info, double to_x, double sigma, Raw raw)
+      : Network("perfect", denoiser_signature(info)), to_x_(to_x), sigma_(sigma), raw_(std::move(raw)) {}
 
-  Tensor forward(const NetworkInput& input) override {
+  Tensor run(const NetworkInput& input) override {
     last = input;
     return raw_(input.x, exact(input.x * to_x_, sigma_));
   }
@@ -89,6 +90,7 @@ const std::vector<Paper>& papers() {
 
 ModelInfo info_of(const std::string& prediction) {
   ModelInfo info;
+  info.sample.sizes = {{1, "C"}, {1, "L"}};
   info.prediction = prediction;
   info.noise_input = "sigma";
   info.sigma_data = data;
@@ -108,7 +110,7 @@ TEST(Predictions, OneStepIsExactForEveryKind) {
   for (const Paper& paper : papers()) {
     const ModelInfo info = info_of(paper.name);
     for (const double sigma : {0.05, 1.0, 20.0, 80.0}) {
-      Perfect network(paper.to_x(sigma), sigma,
+      Perfect network(info, paper.to_x(sigma), sigma,
                       [&](const Tensor& own, const Tensor& x0) { return paper.raw(sigma, own, x0); });
       const Tensor z = torch::linspace(-3, 3, 96).reshape({2, 3, 16});
       const Denoiser f(network, info, {});
@@ -117,7 +119,7 @@ TEST(Predictions, OneStepIsExactForEveryKind) {
       // A raw output of order 1 is multiplied by up to sigma = 80 (epsilon), each rounded to float32: 80 * 3 * 6e-8,
       // a few times over.
       EXPECT_LT(largest(x0 - exact(sigma * z, sigma)), 5e-5) << paper.name << " at " << sigma;
-      EXPECT_LT(largest(network.last.noise - sigma), 1e-6 * sigma) << paper.name;
+      EXPECT_LT(largest(network.last.conditions[0] - sigma), 1e-6 * sigma) << paper.name;
     }
   }
 }
@@ -195,10 +197,12 @@ TEST(NoiseInput, TimestepSigmasFollowTheBetaSchedules) {
 /// Its output is its label and its guidance, so that they can be seen.
 class Labelled : public Network {
  public:
-  Tensor forward(const NetworkInput& input) override {
+  explicit Labelled(const ModelInfo& info) : Network("labelled", denoiser_signature(info)) {}
+
+  Tensor run(const NetworkInput& input) override {
     last = input;
     ++calls;
-    Tensor shown = input.label.defined() ? input.label.to(torch::kFloat32) : torch::zeros({input.x.size(0)});
+    Tensor shown = input.conditions.back().to(torch::kFloat32);
     if (shown.dim() == 2) shown = (shown * torch::arange(1, shown.size(1) + 1)).sum(1);
     return shown.reshape({-1, 1, 1}) * torch::ones_like(input.x);
   }
@@ -207,10 +211,11 @@ class Labelled : public Network {
 };
 
 TEST(Guidance, CallsOnceForBothAndExtrapolates) {
-  Labelled network;
   ModelInfo info = info_of("denoised");
   info.label_count = 10;
+  info.conditions = {{"label", ConditionKind::label, {}, 0, 0, 0, {}}};
   info.null_label = 10;
+  Labelled network(info);
   const Tensor x = torch::zeros({2, 1, 3});
   const Denoiser f(network, info, {.label = torch::tensor({std::int64_t{3}, std::int64_t{7}}), .guidance = 2.5});
   const Tensor y = f(x, 1);
@@ -221,37 +226,38 @@ TEST(Guidance, CallsOnceForBothAndExtrapolates) {
 }
 
 TEST(Guidance, IsAnInputWhereTheModelTakesIt) {
-  Labelled network;
   ModelInfo info = info_of("denoised");
-  info.guidance = 7.5;
+  info.conditions = {{"guidance", ConditionKind::scalar, {}, 7.5, 0, 1e6, {}}};
+  Labelled network(info);
   const Denoiser f(network, info, {.label = {}, .guidance = 8});
   f(torch::zeros({2, 1, 3}), 1);
   EXPECT_EQ(network.last.x.size(0), 2);
-  EXPECT_TRUE(torch::equal(network.last.guidance, torch::full({2}, 8.0F)));
-  EXPECT_FALSE(network.last.label.defined());
+  EXPECT_TRUE(torch::equal(network.last.conditions[1], torch::full({2}, 8.0F)));
+  EXPECT_EQ(network.last.conditions.size(), 2u);
 }
 
 TEST(Labels, AreOneHotWhereTheFileSaysSoAndTheNullLabelIsZeros) {
-  Labelled network;
   ModelInfo info = info_of("denoised");
   info.label_count = 3;
+  info.conditions = {{"label", ConditionKind::label, {}, 0, 0, 0, {}}};
   info.null_label = 3;
   info.one_hot_labels = true;
+  Labelled network(info);
   const Denoiser f(network, info, {.label = torch::tensor({std::int64_t{2}, std::int64_t{3}})});
   f(torch::zeros({2, 1, 3}), 1);
-  EXPECT_TRUE(torch::equal(network.last.label, torch::tensor({{0.0F, 0.0F, 1.0F}, {0.0F, 0.0F, 0.0F}})));
+  EXPECT_TRUE(torch::equal(network.last.conditions[1], torch::tensor({{0.0F, 0.0F, 1.0F}, {0.0F, 0.0F, 0.0F}})));
 }
 
 TEST(FlowMap, IsToldItsTarget) {
-  Labelled network;
   ModelInfo info = info_of("flow");
   info.role = Role::flow_map;
   info.noise_input = "flow_time";
   info.noise_scale = 1;
+  Labelled network(info);
   const Denoiser f(network, info, {});
   f(torch::zeros({2, 1, 3}), 3, 1);
-  EXPECT_TRUE(torch::equal(network.last.noise, torch::full({2}, 0.75F)));
-  EXPECT_TRUE(torch::equal(network.last.target, torch::full({2}, 0.5F)));
+  EXPECT_TRUE(torch::equal(network.last.conditions[0], torch::full({2}, 0.75F)));
+  EXPECT_TRUE(torch::equal(network.last.conditions[1], torch::full({2}, 0.5F)));
 }
 
 }  // namespace

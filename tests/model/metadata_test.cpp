@@ -24,7 +24,7 @@ TEST(Metadata, IsReadFieldByField) {
   const ModelInfo info = parse_metadata(valid, "m.pt");
   EXPECT_EQ(info.name, "tiny");
   EXPECT_EQ(info.role, Role::consistency);
-  EXPECT_EQ(info.shape, (std::vector<std::int64_t>{1, 28, 28}));
+  EXPECT_EQ(info.sample.shape, (std::vector<std::int64_t>{1, 28, 28}));
   EXPECT_EQ(info.label_names, (std::vector<std::string>{"cat", "dog"}));
   EXPECT_EQ(info.null_label, 2);
   EXPECT_EQ(info.boundary_sigma, 0.002);
@@ -47,7 +47,7 @@ TEST_P(BrokenMetadata, IsRefusedByNameValueAndRule) {
   try {
     parse_metadata(json, "m.pt");
     FAIL() << "accepted: " << GetParam().to;
-  } catch (const ModelError& error) {
+  } catch (const Error& error) {
     EXPECT_EQ(std::string(error.what()).substr(0, GetParam().message.size()), GetParam().message);
   }
 }
@@ -122,14 +122,14 @@ TEST(Metadata, OfALatentConsistencyModelIsRead) {
   EXPECT_EQ(info.timestep_sigmas.size(), 1000U);
   EXPECT_TRUE(info.interpolated_timesteps);
   EXPECT_EQ(info.timestep_scaling, 10);
-  EXPECT_EQ(info.guidance, 7.5);
+  EXPECT_EQ(guidance_input(info)->default_value, 7.5);
 }
 
 TEST(Metadata, OfFurtherFamiliesIsRefusedByRule) {
   const auto refusal = [](const std::string& json) -> std::string {
     try {
       parse_metadata(json, "m.pt");
-    } catch (const ModelError& error) {
+    } catch (const Error& error) {
       return error.what();
     }
     return "accepted";
@@ -157,7 +157,7 @@ TEST(Metadata, OfFurtherFamiliesIsRefusedByRule) {
 
 TEST(Metadata, ThatIsNoObjectIsRefused) {
   for (const char* json : {"", "[]", "3", "null", "{\"format\":", "\xff\xfe"}) {
-    EXPECT_THROW(parse_metadata(json, "m.pt"), ModelError) << json;
+    EXPECT_THROW(parse_metadata(json, "m.pt"), Error) << json;
   }
 }
 

@@ -16,7 +16,7 @@ std::string refusal(const std::string& name) {
   try {
     const ModelInfo info = read_model_info(path(name));
     load_torchscript(path(name), info);
-  } catch (const ModelError& error) {
+  } catch (const Error& error) {
     return error.what();
   }
   return "accepted";
@@ -27,8 +27,7 @@ TEST(ModelFile, IsLoadedAndRun) {
   EXPECT_EQ(info.name, "tiny");
   const auto network = load_torchscript(path("Good.pt"), info).network;
   const torch::Tensor x = torch::ones({3, 1, 4, 4});
-  EXPECT_TRUE(
-      torch::equal(network->forward({.x = x, .noise = torch::full({3}, 2.0f)}), torch::full({3, 1, 4, 4}, 2.5f)));
+  EXPECT_TRUE(torch::equal(network->forward({x, {torch::full({3}, 2.0f)}}), torch::full({3, 1, 4, 4}, 2.5f)));
 }
 
 // F(x, c) = x / 2 + c at sigma = 2: skip x + out (in x / 2 + ln(2) / 4). 1e-6: float32 rounding of values of about 1.
@@ -51,7 +50,7 @@ TEST(Denoiser, IsTheIdentityAtTheBoundary) {
 
 TEST(Network, TakesTracedNumbersAsTorchDoes) {
   const ModelInfo info = read_model_info(path("Promotes.pt"));
-  const NetworkInput input{.x = torch::ones({2, 1, 4, 4}), .noise = torch::zeros({2})};
+  const NetworkInput input{torch::ones({2, 1, 4, 4}), {torch::zeros({2})}};
   for (const bool compile : {true, false}) {
     const torch::Tensor y = load_torchscript(path("Promotes.pt"), info, {.compile = compile}).network->forward(input);
     EXPECT_TRUE(y.allclose((torch::arange(4) * 0.3).expand({2, 1, 4, 4}))) << compile;
@@ -60,7 +59,7 @@ TEST(Network, TakesTracedNumbersAsTorchDoes) {
 
 TEST(Network, RunsWhereItIsLoadedWhateverDeviceItNames) {
   const ModelInfo info = read_model_info(path("NamesItsDevice.pt"));
-  const NetworkInput input{.x = torch::ones({2, 1, 4, 4}), .noise = torch::zeros({2})};
+  const NetworkInput input{torch::ones({2, 1, 4, 4}), {torch::zeros({2})}};
   for (const bool compile : {true, false}) {
     const auto network = load_torchscript(path("NamesItsDevice.pt"), info, {.compile = compile}).network;
     EXPECT_TRUE(torch::equal(network->forward(input), (torch::arange(4) + 1.0f).expand({2, 1, 4, 4}))) << compile;
@@ -88,12 +87,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"StateDict.pt", "is no TorchScript file (a Python state dict?)"},
                     Refused{"NoMetadata.pt", "holds no onestep.json"},
                     Refused{"ThreeArguments.pt", "forward takes 3 arguments, but its metadata makes 2: x, noise"},
-                    Refused{"WrongShape.pt", "returned shape [2, 1, 2, 4] for an input of shape [2, 1, 4, 4]"},
-                    Refused{"WrongType.pt", "returned Double; it must return float32"},
+                    Refused{"WrongShape.pt",
+                            "the network's output is float32 [2, 1, 2, 4]; it must be float32 [N, 1, 4, 4] with N = 2"},
+                    Refused{"WrongType.pt",
+                            "the network's output is float64 [2, 1, 4, 4]; it must be float32 [N, 1, 4, 4] with N = 2"},
                     Refused{"NotANumber.pt", "returned NaN or infinity"},
                     Refused{"MixesRows.pt", "from the same sample alone, allowed is 0.001"},
                     Refused{"TakesTheFirstRow.pt", "sample 1 of a batch differs by "},
-                    Refused{"Throws.pt", "fails its trial call: RuntimeError: shape '[7, 7, 7]' is invalid"}));
+                    Refused{"Throws.pt", "the network failed: RuntimeError: shape '[7, 7, 7]' is invalid"}));
 
 }  // namespace
 }  // namespace onestep

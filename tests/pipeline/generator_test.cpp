@@ -151,7 +151,7 @@ TEST(Generator, AnUnknownNameListsTheShippedModels) {
   try {
     Generator::load("fashon");
     FAIL() << "no error";
-  } catch (const ModelError& error) {
+  } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("fashion-teacher"), std::string::npos) << error.what();
   }
 }

@@ -16,6 +16,8 @@ Generator on_gpu(const char* model) {
   return Generator::load(model, {.device = "simulated_gpu", .precision = Precision::fp32});
 }
 
+Generator on_cpu(const char* model) { return Generator::load(model, {.precision = Precision::fp32}); }
+
 Request request_of(std::vector<std::uint64_t> seeds, std::int64_t batch) {
   Request request;
   request.seeds = std::move(seeds);
@@ -37,11 +39,11 @@ void expect_same(const Result& a, const Result& b) {
 
 TEST(GpuGenerator, DrawsTheSamplesOfTheCpu) {
   Request request = request_of({0, 1, 2, 3, 4, 5, 6}, 3);  // the last batch is smaller
-  expect_same(on_gpu(fashion).generate(request), Generator::load(fashion).generate(request));
+  expect_same(on_gpu(fashion).generate(request), on_cpu(fashion).generate(request));
   request.sampler = HeunSampler{.steps = 4};
-  expect_same(on_gpu(teacher).generate(request), Generator::load(teacher).generate(request));
+  expect_same(on_gpu(teacher).generate(request), on_cpu(teacher).generate(request));
   request.guidance = 2;
-  expect_same(on_gpu(teacher).generate(request), Generator::load(teacher).generate(request));
+  expect_same(on_gpu(teacher).generate(request), on_cpu(teacher).generate(request));
 }
 
 TEST(GpuGenerator, WaitsForABatchAlone) {
@@ -87,7 +89,7 @@ TEST(GpuGenerator, KeepsWhatIsFinished) {
 }
 
 TEST(GpuGenerator, EditsAndChecksAsTheCpuDoes) {
-  const Generator gpu = on_gpu(fashion), cpu = Generator::load(fashion);
+  const Generator gpu = on_gpu(fashion), cpu = on_cpu(fashion);
   Request request = request_of({0, 1, 2}, 2);
   Inpaint inpaint;
   inpaint.sample = cpu.generate(request_of({9}, 1)).samples.front().values;

@@ -16,8 +16,8 @@ LoadedNetwork load(const std::string& model, NetworkOptions options = {}) {
 /// What another network says, and `error` more.
 class Off : public Network {
  public:
-  Off(Network& network, double error) : network_(network), error_(error) {}
-  torch::Tensor forward(const NetworkInput& input) override { return network_.forward(input) + error_; }
+  Off(Network& network, double error) : Network("off", network.signature()), network_(network), error_(error) {}
+  torch::Tensor run(const NetworkInput& input) override { return network_.forward(input) + error_; }
 
  private:
   Network& network_;
@@ -73,8 +73,7 @@ TEST(Precision, ThatIsAutomaticStaysFp32WhereBf16Fails) {
   const LoadedNetwork loaded = load("fashion", options);
   EXPECT_EQ(loaded.precision.precision, Precision::fp32);
   EXPECT_EQ(loaded.precision.why, "in bf16: it broke");
-  const NetworkInput one{
-      .x = torch::zeros({1, 1, 28, 28}), .noise = torch::zeros(1), .label = torch::zeros(1, torch::kLong)};
+  const NetworkInput one{torch::zeros({1, 1, 28, 28}), {torch::zeros(1), torch::zeros(1, torch::kLong)}};
   EXPECT_TRUE(loaded.network->report(one).compiled);
 }
 

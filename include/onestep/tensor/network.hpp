@@ -3,55 +3,56 @@
 #include <torch/types.h>
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "onestep/engine_report.hpp"
+#include "onestep/signature.hpp"
 
 namespace onestep {
 
-/// What a network is called with, N rows each. Those that the model does not take are undefined. All but x is on the
-/// CPU: a network can look whether it knows them without waiting for its device.
+/// What a network is called with, N rows each.
 struct NetworkInput {
-  torch::Tensor x = {};         ///< float32 [N, ...], on the network's device.
-  torch::Tensor noise = {};     ///< float32 [N], the encoded noise level.
-  torch::Tensor target = {};    ///< float32 [N], the encoded level to jump to: of a flow map.
-  torch::Tensor label = {};     ///< int64 [N], or float32 [N, label_count].
-  torch::Tensor guidance = {};  ///< float32 [N].
+  torch::Tensor x = {};  ///< On the network's device.
+  /// Its further inputs, in the order of its signature. They are on the CPU: a network can look whether it knows them
+  /// without waiting for its device.
+  std::vector<torch::Tensor> conditions = {};
 
-  /// All that is defined but x, in the order in which a network takes it.
-  std::vector<torch::Tensor> conditions() const {
-    std::vector<torch::Tensor> all;
-    for (const torch::Tensor* part : {&noise, &target, &label, &guidance}) {
-      if (part->defined()) all.push_back(*part);
-    }
-    return all;
-  }
+  /// The input with change(part) in place of every part.
+  NetworkInput with_each(const std::function<torch::Tensor(const torch::Tensor&)>& change) const;
 
-  /// The input with change(part) in place of every part that is defined.
-  NetworkInput with_each(const std::function<torch::Tensor(const torch::Tensor&)>& change) const {
-    NetworkInput changed = *this;
-    for (torch::Tensor* part : {&changed.x, &changed.noise, &changed.target, &changed.label, &changed.guidance}) {
-      if (part->defined()) *part = change(*part);
-    }
-    return changed;
-  }
-
-  /// One sample's, [1, ...] each.
-  NetworkInput row(std::int64_t i) const {
-    return with_each([i](const torch::Tensor& part) { return part.narrow(0, i, 1); });
-  }
+  /// One sample's, [1, ...] each. 0 <= i < N.
+  NetworkInput row(std::int64_t i) const;
 };
 
-/// The raw network F: what a back end has to provide.
+/// A network with a signature that every call is held against, whatever runs it. `forward` and `report` may be called
+/// from several threads at once; so may the `run` and `measure` of a back end.
 class Network {
  public:
+  /// name: for messages, such as the file. device: where x is to be.
+  Network(std::string name, Signature signature, torch::Device device = torch::kCPU);
   virtual ~Network() = default;
 
-  /// Returns float32 of x's shape.
-  virtual torch::Tensor forward(const NetworkInput& input) = 0;
+  const std::string& name() const noexcept { return name_; }
+  const Signature& signature() const noexcept { return signature_; }
+  torch::Device device() const noexcept { return device_; }
 
-  /// How it does that, measured in one call.
-  virtual EngineReport report(const NetworkInput& /*input*/) { return {}; }
+  /// Throws Error: usage where the input breaks the signature, naming the part; model where the network fails or its
+  /// output breaks the signature; memory.
+  torch::Tensor forward(const NetworkInput& input);
+
+  /// How it does that, measured in a call. Throws as forward does.
+  EngineReport report(const NetworkInput& input);
+
+ protected:
+  /// The input keeps the signature. Whatever it throws becomes an Error.
+  virtual torch::Tensor run(const NetworkInput& input) = 0;
+  virtual EngineReport measure(const NetworkInput& input);
+
+ private:
+  std::string name_;
+  Signature signature_;
+  torch::Device device_;
 };
 
 }  // namespace onestep
