@@ -4,6 +4,7 @@
 #include <iostream>
 #include <numbers>
 #include <onestep/save.hpp>
+#include <onestep/tensor/consistency.hpp>
 #include <onestep/tensor/denoiser.hpp>
 #include <onestep/tensor/editing.hpp>
 #include <onestep/tensor/model.hpp>
@@ -36,7 +37,8 @@ int main(int argc, char** argv) {
   low.known = low.to_basis(coat);
 
   const onestep::NoiseSource z = onestep::seeded_noise({0, 1, 2, 3, 4, 5, 6, 7}, model.info.sample.shape);
-  const torch::Tensor drawn = onestep::sample_edit(f, z, {80, 24.4, 5.8, 0.96}, model.info.boundary_sigma, low);
+  const double epsilon = onestep::renoise_epsilon(model.info);
+  const torch::Tensor drawn = onestep::sample_edit(f, sigma * z(0), z, {sigma, 24.4, 5.8, 0.96}, epsilon, low);
 
   std::vector<onestep::Sample> samples(seeds);
   for (std::int64_t i = 0; i < seeds; ++i) {

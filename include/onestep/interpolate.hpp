@@ -10,10 +10,10 @@ namespace onestep {
 // Noise for Request::noise, [draws, frames, ...shape]: from frame to frame the first draw goes along the great circle
 // between two ends (spherical interpolation, Shoemake 1985), which keeps it as long as a Gaussian is; the further draws
 // are the same in all frames. draws: that of the sampler, the number of levels of a consistency sampler. Both throw
-// Error (usage) on frames or draws out of range.
+// Error (usage) on an argument out of range, and on more than 2^28 values in all.
 
 /// Between the noise of two seeds (Song et al. 2023, section 6.3): the first and the last frame are their samples.
-/// frames >= 2; draws >= 1, the further ones those of `first`.
+/// frames in [2, 100000]; draws in [1, 10000], the further ones those of `first`.
 std::vector<float> interpolate_seeds(const ModelInfo& info, std::uint64_t first, std::uint64_t last, int frames,
                                      int draws = 1);
 

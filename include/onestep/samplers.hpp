@@ -1,87 +1,139 @@
 #pragma once
 
 #include <limits>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "onestep/model_info.hpp"
+
 namespace onestep {
 
-/// One- and multi-step consistency sampling (Song et al. 2023, Algorithm 1). NFE = number of levels.
+/// The noise levels that a sampler visits: a number of steps, or the levels themselves.
+struct Levels {
+  /// In [1, 10000]. None: the sampler's own default, which samplers() tells.
+  std::optional<int> steps = {};
+  /// In place of steps and schedule: standard deviations of the noise in units of the data, falling, in (0, sigma_max],
+  /// of the samplers consistency and gamma in (boundary_sigma, sigma_max]. A final 0 is implied.
+  std::vector<double> values = {};
+  /// How steps are spaced, a name of level_schedules(). Empty: of the samplers consistency and gamma, the levels that
+  /// the model recommends for so many steps; where it recommends none, and of all others, the schedule that fits the
+  /// model.
+  std::string schedule = {};
+};
+
+// Samplers, each with its options. The range of an option is in samplers(), which is where it is checked.
+
+/// One- and multi-step consistency sampling (Song et al. 2023, Algorithm 1). NFE = number of levels, by default 1.
 struct ConsistencySampler {
-  /// Number of steps, in [1, 10000]: the model's recommended levels for it. One step is sigma_max alone.
-  /// Where the model recommends none: those of the schedule; of a schedule that ends at sigma_min, the first `steps` of
-  /// `steps` + 1.
-  int steps = 1;
-  /// Noise levels in place of the recommended ones: falling, in (boundary_sigma, sigma_max]. Empty: by `steps`.
-  std::vector<double> levels = {};
-  std::string schedule = {};  ///< Of level_schedules(), in place of the recommended levels. Empty: what fits the model.
+  Levels levels = {};  ///< Of a schedule that ends at sigma_min: the first `steps` of `steps` + 1.
 };
 
 /// gamma-sampling of consistency trajectory models (Kim et al. 2023, Algorithm 3), trajectory consistency distillation
-/// (Zheng et al. 2024) and flow maps (Geng et al. 2025; Frans et al. 2024). NFE = number of levels.
+/// (Zheng et al. 2024) and flow maps (Geng et al. 2025; Frans et al. 2024). NFE = number of levels, by default 1.
 struct GammaSampler {
-  int steps = 1;                    ///< As of ConsistencySampler.
-  std::vector<double> levels = {};  ///< As of ConsistencySampler.
-  std::string schedule = {};        ///< As of ConsistencySampler.
+  Levels levels = {};  ///< As of ConsistencySampler.
   /// The share of fresh noise, in [0, 1]. 0: none, the n-step sampler of a flow map; 1: consistency sampling. A jump
   /// towards level tau ends at sqrt(1 - gamma^2) tau, in a model with timesteps at timestep (1 - gamma) t of it.
   double gamma = 0;
 };
 
-/// Euler's method on the probability-flow ODE (Song et al. 2021). NFE = number of levels.
-struct EulerSampler {
-  int steps = 35;                   ///< In [1, 10000].
-  std::vector<double> levels = {};  ///< In place of them: falling, in (0, sigma_max]; the final 0 is implied.
-  std::string schedule = {};        ///< Of level_schedules(). Empty: what fits the model.
+/// Karras et al. 2022, Algorithm 2: noise added before each step. Amount 0 is the deterministic Algorithm 1.
+struct Churn {
+  double amount = 0;                                           ///< S_churn, in [0, infinity).
+  double sigma_min = 0;                                        ///< S_tmin: no noise is added at levels below it.
+  double sigma_max = std::numeric_limits<double>::infinity();  ///< S_tmax: nor above it.
+  double noise = 1;                                            ///< S_noise: deviation of the added noise, about 1.
 };
 
-/// DDIM (Song et al. 2021, Eq. 12). NFE = number of levels.
-struct DdimSampler {
-  int steps = 35;                   ///< In [1, 10000].
-  std::vector<double> levels = {};  ///< As of EulerSampler.
-  std::string schedule = {};        ///< As of EulerSampler.
-  double eta = 0;                   ///< The share of fresh noise, in [0, 1]. 0: none; 1: Euler ancestral.
-};
-
-/// DPM-Solver-2 (Lu et al. 2022a). NFE = 2 * number of levels - 1.
-struct Dpm2Sampler {
-  int steps = 18;                   ///< In [1, 10000].
-  std::vector<double> levels = {};  ///< As of EulerSampler.
-  std::string schedule = {};        ///< As of EulerSampler.
-};
-
-/// DPM-Solver++ 2M (Lu et al. 2022b). NFE = number of levels.
-struct Dpmpp2mSampler {
-  int steps = 18;                   ///< In [1, 10000].
-  std::vector<double> levels = {};  ///< As of EulerSampler.
-  std::string schedule = {};        ///< As of EulerSampler.
-};
-
-/// Heun's method (Karras et al. 2022, Algorithms 1 and 2). NFE = 2 * number of levels - 1.
+/// Heun's method (Karras et al. 2022, Algorithms 1 and 2). NFE = 2 * number of levels - 1, by default of 18 levels.
 struct HeunSampler {
-  int steps = 18;                                                    ///< In [1, 10000].
-  std::vector<double> levels = {};                                   ///< As of EulerSampler.
-  std::string schedule = {};                                         ///< As of EulerSampler.
-  double churn = 0;                                                  ///< S_churn, in [0, infinity); 0: deterministic.
-  double churn_sigma_min = 0;                                        ///< S_tmin: no noise is added at levels below it.
-  double churn_sigma_max = std::numeric_limits<double>::infinity();  ///< S_tmax: nor above it.
-  double churn_noise = 1;                                            ///< S_noise: deviation of the added noise, >= 0.
+  Levels levels = {};
+  Churn churn = {};
 };
 
-/// Empty: what suits the model, with its defaults: one step for a consistency model or a flow map, Heun for a diffusion
-/// model, Euler for one that predicts a flow, whose largest levels Heun's second slope does not reach.
-using Sampler = std::variant<std::monostate, ConsistencySampler, GammaSampler, EulerSampler, HeunSampler, DdimSampler,
-                             Dpm2Sampler, Dpmpp2mSampler>;
+/// Euler's method on the probability-flow ODE (Song et al. 2021). NFE = number of levels, by default 35.
+struct EulerSampler {
+  Levels levels = {};
+};
 
-/// A sampler or a schedule, for people to choose from.
+/// DDIM (Song et al. 2021, Eq. 12). NFE = number of levels, by default 35.
+struct DdimSampler {
+  Levels levels = {};
+  double eta = 0;  ///< The share of fresh noise, in [0, 1]. 0: none, Euler's method; 1: Euler ancestral.
+};
+
+/// DDIM with all its noise fresh: eta = 1, which others call Euler ancestral. NFE = number of levels, by default 35.
+struct EulerAncestralSampler {
+  Levels levels = {};
+};
+
+/// DPM-Solver-2 (Lu et al. 2022a). NFE = 2 * number of levels - 1, by default of 18 levels.
+struct Dpm2Sampler {
+  Levels levels = {};
+};
+
+/// DPM-Solver++ 2M (Lu et al. 2022b). NFE = number of levels, by default 18.
+struct Dpmpp2mSampler {
+  Levels levels = {};
+};
+
+/// A sampler of one's own, for those who hold torch::Tensor: onestep/tensor/custom_sampler.hpp.
+struct CustomSampler;
+
+/// Empty: default_sampler of the model. Such as HeunSampler{.levels = {.steps = 18}, .churn = {.amount = 40}}.
+using Sampler =
+    std::variant<std::monostate, std::shared_ptr<const CustomSampler>, ConsistencySampler, GammaSampler, HeunSampler,
+                 EulerSampler, DdimSampler, EulerAncestralSampler, Dpm2Sampler, Dpmpp2mSampler>;
+
+/// What suits the model: one step for a consistency model or a flow map, Heun for a diffusion model, Euler for one that
+/// predicts a flow, whose largest levels Heun's second slope does not reach.
+Sampler default_sampler(const ModelInfo& info);
+
+// Samplers by name, for command lines, forms and JSON.
+
+/// An option of a sampler: a number in [low, high]; finite, unless its default is infinity.
+struct SamplerOption {
+  std::string name;
+  std::string description;
+  double low = 0, high = 0, otherwise = 0;  ///< `otherwise`: the default.
+};
+
+struct SamplerDescription {
+  std::string name;
+  std::vector<Role> roles;  ///< Of the models that it suits.
+  std::string description;  ///< What it does, and its source.
+  int steps = 0;            ///< By default.
+  std::vector<SamplerOption> options;
+};
+
+/// All samplers that have a name.
+std::vector<SamplerDescription> samplers();
+
+/// The sampler of that name, its options by theirs. Throws Error (usage) on an unknown name of either.
+Sampler make_sampler(const std::string& name, Levels levels = {}, const std::map<std::string, double>& options = {});
+
+/// The opposite of make_sampler: what a sampler consists of.
+struct SamplerParts {
+  std::string name;  ///< Empty for a Sampler that is.
+  Levels levels;
+  std::map<std::string, double> options;  ///< Those that are not at their defaults.
+};
+SamplerParts parts_of(const Sampler& sampler);
+
+/// The range of an option in words: "0 to 1", "0 or more".
+std::string range_text(const SamplerOption& option);
+
+/// A schedule, for people to choose from.
 struct Choice {
   std::string name;
-  std::string suits;  ///< The roles, or the models, that it suits.
-  std::string what;   ///< What it does, and its source.
+  std::string suits;        ///< The models that it suits.
+  std::string description;  ///< What it does, and its source.
 };
 
-std::vector<Choice> samplers();
 std::vector<Choice> level_schedules();
 
 }  // namespace onestep

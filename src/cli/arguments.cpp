@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "array_file.hpp"
 
@@ -33,19 +34,60 @@ Precision parse_precision(const std::string& text) {
   refuse("--precision " + text + " is none of auto, fp32, bf16, fp16");
 }
 
+/// text(item) of each.
+template <typename Items, typename Text>
+std::string list(const Items& items, Text text, const char* separator = ", ") {
+  std::string listed;
+  for (const auto& item : items) listed += (listed.empty() ? "" : separator) + std::string(text(item));
+  return listed;
+}
+
+/// --churn-sigma-min of churn_sigma_min.
+std::string flag_of(const SamplerOption& option) {
+  std::string flag = "--" + option.name;
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+std::string number(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
+std::string described(const SamplerOption& option) {
+  return option.description + ", " + range_text(option) + " (default: " + number(option.otherwise) + ")";
+}
+
 std::string list_of_samplers() {
-  std::string text;
-  const auto add = [&](const char* title, const char* suits, const std::vector<Choice>& choices) {
-    text += std::string(title) + "\n";
-    for (const Choice& choice : choices) {
-      text += "  " + choice.name + std::string(13 - choice.name.size(), ' ') + choice.what + "\n" +
-              std::string(15, ' ') + suits + choice.suits + "\n";
-    }
+  const std::string indent(18, ' ');
+  const auto entry = [&](const std::string& name, const std::string& description) {
+    return "  " + name + std::string(16 - name.size(), ' ') + description + "\n";
   };
-  add("--sampler", "for the roles: ", samplers());
-  text += "  euler_ancestral is ddim with --eta 1\n";
-  add("--schedule", "for models: ", level_schedules());
+  std::string text = "--sampler\n";
+  for (const SamplerDescription& sampler : samplers()) {
+    text += entry(sampler.name, sampler.description);
+    text += indent + "for the roles: " + list(sampler.roles, [](Role role) { return name_of(role); }) +
+            "; --steps (default: " + std::to_string(sampler.steps) + ")\n";
+    for (const SamplerOption& option : sampler.options) {
+      text += indent + flag_of(option) + ": " + described(option) + "\n";
+    }
+  }
+  text += "--schedule\n";
+  for (const Choice& schedule : level_schedules()) {
+    text += entry(schedule.name, schedule.description) + indent + "for models: " + schedule.suits + "\n";
+  }
   return text;
+}
+
+/// "1 of consistency, gamma; 18 of heun": the defaults of --steps.
+std::string default_steps() {
+  std::map<int, std::vector<std::string>> samplers_of;
+  for (const SamplerDescription& sampler : samplers()) samplers_of[sampler.steps].push_back(sampler.name);
+  const auto one = [](const auto& entry) {
+    return std::to_string(entry.first) + " of " + list(entry.second, [](const std::string& name) { return name; });
+  };
+  return list(samplers_of, one, "; ");
 }
 
 void require_count(std::uint64_t count) {
@@ -82,68 +124,43 @@ void SamplerArguments::add_to(CLI::App& command) {
       })
       ->group("Sampler");
   command
-      .add_option("--steps", steps,
-                  "steps, 1 to 10000: of a consistency model or a flow map, its recommended levels for so many "
-                  "(default: 1); of a diffusion model, levels of the schedule (default: 18, euler and ddim 35)")
+      .add_option("--steps", levels.steps,
+                  "steps, 1 to 10000: of a consistency model or a flow map, its recommended levels for so many; of a "
+                  "diffusion model, levels of the schedule (default: " +
+                      default_steps() + ")")
       ->group("Sampler");
   command
-      .add_option("--levels", levels,
+      .add_option("--levels", levels.values,
                   "noise levels in place of --steps: falling, above 0, at most the model's sigma_max; such as 80,0.8")
       ->delimiter(',')
       ->group("Sampler");
-  command.add_option("--schedule", schedule, "how levels are spaced: `--sampler help` (default: what suits the model)")
+  command
+      .add_option("--schedule", levels.schedule,
+                  "how levels are spaced: `--sampler help` (default: what suits the model)")
       ->group("Sampler");
   command
       .add_option("--guidance", guidance,
                   "guidance scale, 0 or more (default: the model's, or 1: none); two network calls in one unless the "
                   "model takes it as an input")
       ->group("Sampler");
-  command.add_option("--gamma", gamma, "gamma: share of fresh noise between jumps, 0 to 1 (default: 0)")
-      ->group("Sampler");
-  command.add_option("--eta", eta, "ddim: share of fresh noise, 0 to 1 (default: 0)")->group("Sampler");
-  command.add_option("--churn", churn, "heun: noise added between steps, S_churn, 0 or more (default: 0)")
-      ->group("Sampler");
+  for (const SamplerDescription& sampler : samplers()) {
+    for (const SamplerOption& option : sampler.options) {
+      const std::string text = sampler.name + ": " + described(option);
+      if (CLI::Option* known = command.get_option_no_throw(flag_of(option))) {  // of several samplers
+        known->description(known->get_description() + "; " + text);
+        continue;
+      }
+      const auto set = [this, name = option.name](double value) { options[name] = value; };
+      command.add_option_function<double>(flag_of(option), set, text)->group("Sampler");
+    }
+  }
   command.add_flag("--force", force, "run a sampler that does not suit the model")->group("Sampler");
 }
 
 void SamplerArguments::apply_to(Request& request, const ModelInfo& info) const {
-  request.sampler = sampler(info);
+  request.sampler = make_sampler(name.empty() ? parts_of(default_sampler(info)).name : name, levels, options);
   request.guidance = guidance;
   request.force = force;
-}
-
-Sampler SamplerArguments::sampler(const ModelInfo& info) const {
-  if (steps && !levels.empty()) refuse("--steps and --levels say the same in two ways; give one of them");
-  std::string chosen = name;
-  if (chosen.empty()) {
-    chosen = info.role == Role::consistency ? "consistency"
-             : info.role == Role::flow_map  ? "gamma"
-             : info.prediction == "flow"    ? "euler"
-                                            : "heun";
-  }
-  const auto only_for = [&](const auto& option, const char* text, const std::string& sampler) {
-    if (option && chosen != sampler) refuse(std::string(text) + " is for the sampler " + sampler + ", not " + chosen);
-  };
-  only_for(churn, "--churn", "heun");
-  only_for(gamma, "--gamma", "gamma");
-  only_for(eta, "--eta", "ddim");
-  const auto fill = [&](auto sampler) {
-    sampler.levels = levels;
-    sampler.schedule = schedule;
-    if (steps) sampler.steps = *steps;
-    return sampler;
-  };
-  if (chosen == "consistency") return fill(ConsistencySampler{});
-  if (chosen == "gamma") return fill(GammaSampler{.gamma = gamma.value_or(0)});
-  if (chosen == "euler") return fill(EulerSampler{});
-  if (chosen == "heun") return fill(HeunSampler{.churn = churn.value_or(0)});
-  if (chosen == "ddim") return fill(DdimSampler{.eta = eta.value_or(0)});
-  if (chosen == "euler_ancestral") return fill(DdimSampler{.eta = 1});
-  if (chosen == "dpm2") return fill(Dpm2Sampler{});
-  if (chosen == "dpmpp_2m") return fill(Dpmpp2mSampler{});
-  std::string names;
-  for (const Choice& choice : samplers()) names += (names.empty() ? "" : ", ") + choice.name;
-  refuse("--sampler " + chosen + " is none of " + names);
 }
 
 std::vector<std::uint64_t> parse_seeds(const std::string& text) {

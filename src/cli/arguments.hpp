@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,18 +25,15 @@ struct MachineArguments {
 
 /// A sampler by its name, with what can be said of it on the command line.
 struct SamplerArguments {
-  std::string name, schedule;
-  std::optional<int> steps;
-  std::vector<double> levels;
-  std::optional<double> churn, eta, gamma, guidance;
+  std::string name;
+  Levels levels;
+  std::map<std::string, double> options;  ///< Of the samplers, by their names.
+  std::optional<double> guidance;
   bool force = false;
 
   void add_to(CLI::App& command);
   /// Throws Error (usage) on an unknown name and on what the sampler does not take.
   void apply_to(Request& request, const ModelInfo& info) const;
-
- private:
-  Sampler sampler(const ModelInfo& info) const;
 };
 
 /// "0-63,99" -> 0, 1, ..., 63, 99. Throws Error (usage).

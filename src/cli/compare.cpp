@@ -37,8 +37,8 @@ struct Run {
 };
 
 std::vector<std::string> sampler_names() {
-  std::vector<std::string> names{"euler_ancestral"};
-  for (const Choice& choice : samplers()) names.push_back(choice.name);
+  std::vector<std::string> names;
+  for (const SamplerDescription& sampler : samplers()) names.push_back(sampler.name);
   return names;
 }
 
@@ -55,7 +55,7 @@ Run parse_run(const std::string& text) {
   const auto drop_last_part = [&] { run.model.resize(run.model.rfind(':')); };
   int steps = 0;
   if (CLI::detail::lexical_cast(last_part(), steps)) {
-    run.sampler.steps = steps;
+    run.sampler.levels.steps = steps;
     drop_last_part();
   }
   const auto known = sampler_names();
@@ -152,8 +152,8 @@ void run(const Arguments& arguments) {
     };
     // The first calls of a network compile it: they are not timed. Then the best of a few, as other programs disturb.
     Request warm_up = requests[i];
-    warm_up.sampler =
-        generator.info().role == Role::consistency ? Sampler(ConsistencySampler{}) : Sampler(EulerSampler{3, {}});
+    warm_up.sampler = generator.info().role == Role::consistency ? Sampler(ConsistencySampler{})
+                                                                 : Sampler(EulerSampler{.levels = {.steps = 3}});
     generator.generate(warm_up, on_progress, interrupt.token());
     double best = std::numeric_limits<double>::infinity();
     for (double spent = 0; spent < 0.5 && !interrupt.token().stop_requested();) {

@@ -147,15 +147,12 @@ void run(const Task& task, const Arguments& arguments) {
     throw Error(ErrorKind::usage, "edit works on pictures; " + info.name + " makes " + name_of(info.data.modality) +
                                       ", which the library can edit (onestep/generator.hpp)");
   }
-  if (arguments.steps && !arguments.levels.empty()) {
-    throw Error(ErrorKind::usage, "--steps and --levels say the same in two ways; give one of them");
-  }
   Request request;
-  ConsistencySampler sampler{.steps = arguments.steps.value_or(8), .schedule = "karras"};
-  sampler.levels = arguments.levels.empty() && !arguments.steps ? task.levels : arguments.levels;
-  if (arguments.sigma) sampler.levels = {*arguments.sigma};
-  if (!sampler.levels.empty()) sampler.schedule.clear();
-  request.sampler = sampler;
+  Levels levels{.steps = arguments.steps, .values = arguments.levels};
+  if (arguments.sigma) levels.values = {*arguments.sigma};
+  if (!levels.steps && levels.values.empty()) levels.values = task.levels;
+  if (levels.values.empty()) levels = {.steps = levels.steps.value_or(8), .schedule = "karras"};
+  request.sampler = ConsistencySampler{.levels = levels};
   Prepared prepared = task.prepare(arguments, info);
   request.edit = std::move(prepared.edit);
   std::int64_t count = 1;

@@ -131,11 +131,8 @@ void run(const Arguments& arguments) {
   Json labels = Json::array();  // for the report
   Report report;
   const auto describe = [&](const std::vector<Sample>& drawn) {
-    Json made{{"model", info.name},
-              {"sampler", report.sampler},
-              {"levels", report.levels},
-              {"seeds", Json::array()},
-              {"labels", labels_of(drawn)}};
+    Json made{{"model", info.name},      {"sampler", report.sampler}, {"options", parts_of(request.sampler).options},
+              {"levels", report.levels}, {"seeds", Json::array()},    {"labels", labels_of(drawn)}};
     for (const Sample& sample : drawn) made["seeds"].push_back(sample.seed);
     options.texts = provenance.texts(std::move(made));
   };
@@ -175,6 +172,7 @@ void run(const Arguments& arguments) {
     }
     const Json json{{"model", info.name},
                     {"sampler", report.sampler},
+                    {"options", parts_of(request.sampler).options},
                     {"levels", report.levels},
                     {"nfe", report.nfe},
                     {"count", report.count},

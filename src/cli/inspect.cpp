@@ -18,18 +18,6 @@ struct Arguments {
   std::int64_t batch = 1;
 };
 
-const char* role_name(Role role) {
-  switch (role) {
-    case Role::consistency:
-      return "consistency";
-    case Role::diffusion:
-      return "diffusion";
-    case Role::flow_map:
-      return "flow_map";
-  }
-  return "";
-}
-
 template <typename T>
 std::string joined(const std::vector<T>& values, const char* between) {
   std::ostringstream text;
@@ -43,7 +31,7 @@ Json as_json(const std::string& file, const ModelInfo& info) {
   Json json{{"file", file},
             {"name", info.name},
             {"license", info.license},
-            {"role", role_name(info.role)},
+            {"role", name_of(info.role)},
             {"modality", name_of(info.data.modality)},
             {"shape", info.sample.shape},
             {"range", {info.data.range_low, info.data.range_high}},
@@ -87,7 +75,7 @@ void print(const std::string& file, const ModelInfo& info) {
       {"file", file},
       {"name", info.name},
       {"license", info.license.empty() ? "not stated" : info.license},
-      {"role", role_name(info.role)},
+      {"role", name_of(info.role)},
       {"sample", std::string(name_of(info.data.modality)) + " [" + joined(info.sample.shape, ", ") + "] in [" +
                      fixed(info.data.range_low, 0) + ", " + fixed(info.data.range_high, 0) + "]"},
       {"labels", info.label_count == 0      ? "none"

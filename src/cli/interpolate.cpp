@@ -41,10 +41,10 @@ void run(const Arguments& arguments) {
   }
 
   Request request;
-  ConsistencySampler sampler{.levels = arguments.levels};
+  Levels levels{.values = arguments.levels};
   // At 1.2 the ends are still like the pictures, and what is between them is drawn rather than blended.
-  if (!seeds && sampler.levels.empty()) sampler.levels = {1.2, 0.5};
-  request.sampler = sampler;
+  if (!seeds && levels.values.empty()) levels.values = {1.2, 0.5};
+  request.sampler = ConsistencySampler{.levels = levels};
   request.seeds.assign(1, seeds ? parse_seeds(arguments.first).front() : arguments.seed);
   const Report plan = generator.plan(request);
   const int draws = static_cast<int>(plan.levels.size());

@@ -1,8 +1,9 @@
 #include <Eigen/QR>
 #include <string>
 
-#include "onestep/error.hpp"
+#include "checked.hpp"
 #include "onestep/tensor/editing.hpp"
+#include "require.hpp"
 
 namespace onestep {
 namespace {
@@ -17,15 +18,17 @@ Tensor basis_along(const Eigen::VectorXd& direction) {
   return torch::from_blob(q.data(), {n, n}, torch::kFloat64).clone();
 }
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// The coordinates' last dimension is the basis, whose first is known.
 Observation observe_first(std::function<Tensor(const Tensor&)> gather, std::function<Tensor(const Tensor&)> scatter,
                           const Eigen::VectorXd& direction, const Tensor& inner_product) {
   const Tensor A = basis_along(direction).to(inner_product.options());
   Observation observation;
-  observation.to_basis = [gather = std::move(gather), A](const Tensor& x) { return torch::matmul(gather(x), A.t()); };
-  observation.from_basis = [scatter = std::move(scatter), A](const Tensor& u) { return scatter(torch::matmul(u, A)); };
+  observation.to_basis = [gather = std::move(gather), A](const Tensor& x) {
+    return torch::matmul(gather(x), A.to(x.options()).t());
+  };
+  observation.from_basis = [scatter = std::move(scatter), A](const Tensor& u) {
+    return scatter(torch::matmul(u, A.to(u.options())));
+  };
   observation.mask = torch::zeros({direction.size()}, inner_product.options());
   observation.mask[0] = 1;
   // The first coordinate is the inner product with the direction of length 1.
@@ -36,23 +39,36 @@ Observation observe_first(std::function<Tensor(const Tensor&)> gather, std::func
 }  // namespace
 
 Observation observe_values(const Tensor& x, const Tensor& mask) {
+  require_batch("x", x);
+  require_broadcasts("mask", mask, x);
   const auto itself = [](const Tensor& values) { return values; };
   return {.to_basis = itself, .from_basis = itself, .mask = mask, .known = x};
 }
 
 Observation observe_luma(const Tensor& luma) {
-  if (luma.dim() < 2 || luma.size(1) != 1) refuse("luma must have shape [N, 1, ...]");
-  const auto gather = [](const Tensor& x) { return x.movedim(1, -1); };
+  require_batch("luma", luma);
+  if (luma.dim() < 2 || luma.size(1) != 1)
+    refuse("luma has shape " + shape_text(luma.sizes()) + "; it must be [N, 1, ...]");
+  const auto gather = [](const Tensor& x) {
+    if (x.dim() < 2 || x.size(1) != 3)
+      refuse("x has shape " + shape_text(x.sizes()) + "; with a luma it must be [N, 3, ...]");
+    return x.movedim(1, -1);
+  };
   const auto scatter = [](const Tensor& u) { return u.movedim(-1, 1); };
   return observe_first(gather, scatter, Eigen::Vector3d(0.299, 0.587, 0.114), luma.squeeze(1));
 }
 
 Observation observe_block_means(const Tensor& means, int factor) {
-  if (means.dim() != 4) refuse("means must have shape [N, C, H, W]");
-  if (factor < 2) refuse("factor = " + std::to_string(factor) + " must be 2 or more");
+  require_batch("means", means);
+  if (means.dim() != 4) refuse("means has shape " + shape_text(means.sizes()) + "; it must be [N, C, H, W]");
+  require_whole("factor", factor, 2, largest_block);
   const auto n = means.size(0), c = means.size(1), h = means.size(2), w = means.size(3);
   const std::int64_t p = factor;
   const auto gather = [=](const Tensor& x) {
+    if (x.sizes() != torch::IntArrayRef({n, c, h * p, w * p})) {
+      refuse("x has shape " + shape_text(x.sizes()) + "; of the means of blocks it must be " +
+             shape_text(torch::IntArrayRef({n, c, h * p, w * p})));
+    }
     return x.reshape({n, c, h, p, w, p}).permute({0, 1, 2, 4, 3, 5}).reshape({n, c, h, w, p * p});
   };
   const auto scatter = [=](const Tensor& u) {

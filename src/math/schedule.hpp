@@ -15,7 +15,7 @@ std::vector<double> karras_levels(int steps, double sigma_min, double sigma_max,
 struct Schedule {
   std::string name;
   std::string for_models;
-  std::string what;
+  std::string description;
   bool (*suits)(const ModelInfo& info);
   /// Ends at sigma_min, where a consistency model has nothing left to denoise.
   bool ends_at_sigma_min;

@@ -1,26 +1,27 @@
 #include <string>
 
-#include "onestep/error.hpp"
 #include "onestep/tensor/consistency.hpp"
 #include "onestep/tensor/device.hpp"
 #include "onestep/tensor/editing.hpp"
 #include "plan.hpp"
+#include "require.hpp"
+#include "shape_text.hpp"
 
 namespace onestep {
 namespace {
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
-void require_size(const char* name, std::size_t found, const std::vector<std::int64_t>& shape) {
+void require_size(const std::string& name, std::size_t found, const std::vector<std::int64_t>& shape) {
   std::size_t size = 1;
-  std::string text;
-  for (const std::int64_t side : shape) {
-    size *= static_cast<std::size_t>(side);
-    text += (text.empty() ? "" : ", ") + std::to_string(side);
-  }
+  for (const std::int64_t side : shape) size *= static_cast<std::size_t>(side);
   if (found == size) return;
-  refuse(std::string(name) + " has " + std::to_string(found) + " values; it must have " + std::to_string(size) + ": [" +
-         text + "]");
+  refuse(name + " has " + std::to_string(found) + " values; it must have " + std::to_string(size) + ": " +
+         shape_text(shape));
+}
+
+/// A value for each of `shape`, all finite.
+void require_values(const std::string& name, const std::vector<float>& values, const std::vector<std::int64_t>& shape) {
+  require_size(name, values.size(), shape);
+  require_finite(name, values);
 }
 
 /// One sample's values as rows for all: [n, ...shape].
@@ -31,13 +32,13 @@ Tensor rows(const std::vector<float>& values, std::vector<std::int64_t> shape, c
   return one.expand(shape);
 }
 
-using Editing = std::function<Tensor(const DenoiserFunction&, const NoiseSource&, const Plan&, double epsilon)>;
-using Observe = std::function<Observation(const Tensor& z)>;
+using Editing = std::function<Tensor(const DenoiserFunction& f, const Tensor& x, const NoiseSource& z,
+                                     const std::vector<double>& levels, double epsilon)>;
 
-Editing editing(Observe observe) {
-  return
-      [observe = std::move(observe)](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan,
-                                     double epsilon) { return sample_edit(f, z, plan.levels, epsilon, observe(z(0))); };
+Editing editing(std::function<Observation(const Tensor& x)> observe) {
+  return [observe = std::move(observe)](const DenoiserFunction& f, const Tensor& x, const NoiseSource& z,
+                                        const std::vector<double>& levels,
+                                        double epsilon) { return sample_edit(f, x, z, levels, epsilon, observe(x)); };
 }
 
 Editing sample_of(std::monostate, const ModelInfo&) { return {}; }
@@ -48,8 +49,12 @@ Editing sample_of(const Inpaint& task, const ModelInfo& info) {
   for (const float value : task.mask) {
     if (value != 0 && value != 1) refuse("mask holds " + std::to_string(value) + "; it must hold 0 and 1 alone");
   }
-  return editing([task, shape = info.sample.shape](const Tensor& z) {
-    return observe_values(rows(task.sample, shape, z), rows(task.mask, shape, z));
+  // What is not known is not looked at.
+  std::vector<float> known = task.sample;
+  for (std::size_t i = 0; i < known.size(); ++i) known[i] = task.mask[i] == 1 ? known[i] : 0;
+  require_finite("sample", known);
+  return editing([known, mask = task.mask, shape = info.sample.shape](const Tensor& x) {
+    return observe_values(rows(known, shape, x), rows(mask, shape, x));
   });
 }
 
@@ -59,39 +64,38 @@ Editing sample_of(const Colorize& task, const ModelInfo& info) {
   }
   std::vector<std::int64_t> shape = info.sample.shape;
   shape.front() = 1;
-  require_size("luma", task.luma.size(), shape);
-  return editing([task, shape](const Tensor& z) { return observe_luma(rows(task.luma, shape, z)); });
+  require_values("luma", task.luma, shape);
+  return editing([task, shape](const Tensor& x) { return observe_luma(rows(task.luma, shape, x)); });
 }
 
 Editing sample_of(const Upscale& task, const ModelInfo& info) {
   if (info.data.modality != Modality::image)
     refuse("upscale needs a model of images; " + info.name + " makes " + name_of(info.data.modality));
-  if (task.factor < 2 || info.sample.shape[1] % task.factor != 0 || info.sample.shape[2] % task.factor != 0) {
-    refuse("factor = " + std::to_string(task.factor) + " must be 2 or more and divide " +
-           std::to_string(info.sample.shape[1]) + " and " + std::to_string(info.sample.shape[2]));
+  const std::int64_t channels = info.sample.shape[0], height = info.sample.shape[1], width = info.sample.shape[2];
+  require_whole("factor", task.factor, 2, largest_block);
+  if (height % task.factor != 0 || width % task.factor != 0) {
+    refuse("factor = " + std::to_string(task.factor) + " must divide " + std::to_string(height) + " and " +
+           std::to_string(width));
   }
-  const std::vector<std::int64_t> shape{info.sample.shape[0], info.sample.shape[1] / task.factor,
-                                        info.sample.shape[2] / task.factor};
-  require_size("means", task.means.size(), shape);
+  const std::vector<std::int64_t> shape{channels, height / task.factor, width / task.factor};
+  require_values("means", task.means, shape);
   return editing(
-      [task, shape](const Tensor& z) { return observe_block_means(rows(task.means, shape, z), task.factor); });
+      [task, shape](const Tensor& x) { return observe_block_means(rows(task.means, shape, x), task.factor); });
 }
 
 Editing sample_of(const Stroke& task, const ModelInfo& info) {
-  require_size("guide", task.guide.size(), info.sample.shape);
-  return [task, shape = info.sample.shape](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan,
-                                           double epsilon) {
-    const Tensor z0 = z(0);
-    const Tensor start = rows(task.guide, shape, z0) + plan.levels.front() * z0;
-    return sample_consistency_from(f, start, z, plan.levels, epsilon);
+  require_values("guide", task.guide, info.sample.shape);
+  return [task, shape = info.sample.shape](const DenoiserFunction& f, const Tensor& x, const NoiseSource& z,
+                                           const std::vector<double>& levels, double epsilon) {
+    return sample_consistency(f, rows(task.guide, shape, x) + x, z, levels, epsilon);
   };
 }
 
 Editing sample_of(const Denoise& task, const ModelInfo& info) {
-  require_size("sample", task.sample.size(), info.sample.shape);
-  return [task, shape = info.sample.shape](const DenoiserFunction& f, const NoiseSource& z, const Plan& plan,
-                                           double epsilon) {
-    return sample_consistency_from(f, rows(task.sample, shape, z(0)), z, plan.levels, epsilon);
+  require_values("sample", task.sample, info.sample.shape);
+  return [task, shape = info.sample.shape](const DenoiserFunction& f, const Tensor& x, const NoiseSource& z,
+                                           const std::vector<double>& levels, double epsilon) {
+    return sample_consistency(f, rows(task.sample, shape, x), z, levels, epsilon);
   };
 }
 
@@ -103,9 +107,9 @@ void plan_edit(Plan& plan, const Edit& edit, const ModelInfo& info) {
   if (plan.name != "consistency") {
     refuse("editing is done by the sampler consistency, on a consistency model; sampler " + plan.name + " can't");
   }
-  const double epsilon = info.renoise_by_level ? 0 : info.boundary_sigma;
-  plan.sample = [sample, epsilon, settled = plan](const FlowMapFunction& f, const NoiseSource& z) {
-    return sample([&f](const Tensor& x, double sigma) { return f(x, sigma, 0); }, z, settled, epsilon);
+  plan.sample = [sample, levels = plan.levels, epsilon = renoise_epsilon(info)](const FlowMapFunction& f,
+                                                                                const Tensor& x, const NoiseSource& z) {
+    return sample(consistency_function_of(f), x, z, levels, epsilon);
   };
 }
 

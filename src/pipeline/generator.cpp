@@ -17,6 +17,7 @@
 #include "parts.hpp"
 #include "plan.hpp"
 #include "precision.hpp"
+#include "preconditioning.hpp"
 #include "shipped_models.hpp"
 #include "torch_error.hpp"
 
@@ -149,7 +150,7 @@ Report Generator::generate(const Request& request, const Sink& sink, const OnPro
       const float* values = request.noise.data() + (draw * count + first) * sample_size;
       return on_device(torch::from_blob(const_cast<float*>(values), sizes), device);
     };
-    return Batch(seeds, labels, plan.sample(denoise, z));
+    return Batch(seeds, labels, plan.sample(denoise, initial_scale(info, plan.levels.front()) * z(0), z));
   };
   const auto hand_over = [&](Batch& batch) {
     const auto started = Clock::now();

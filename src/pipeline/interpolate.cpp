@@ -8,13 +8,14 @@
 #include "noise.hpp"
 #include "onestep/error.hpp"
 #include "preconditioning.hpp"
+#include "require.hpp"
 
 namespace onestep {
 namespace {
 
 using Values = std::vector<float>;
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+constexpr std::size_t most_values = std::size_t{1} << 28;  // 1 GiB
 
 std::size_t size_of(const ModelInfo& info) {
   return std::accumulate(info.sample.shape.begin(), info.sample.shape.end(), std::size_t{1}, std::multiplies<>());
@@ -40,10 +41,15 @@ void slerp(const Values& a, const Values& b, double t, std::span<float> out) {
 }
 
 Values interpolate(const Values& first, const Values& last, std::uint64_t seed, int frames, int draws) {
-  if (frames < 2 || frames > 100'000) refuse("frames = " + std::to_string(frames) + " must lie in [2, 100000]");
-  if (draws < 1 || draws > 10'000) refuse("draws = " + std::to_string(draws) + " must lie in [1, 10000]");
+  require_whole("frames", frames, 2, 100'000);
+  require_whole("draws", draws, 1, 10'000);
   const std::size_t size = first.size();
-  Values noise(static_cast<std::size_t>(draws) * frames * size);
+  const std::size_t values = static_cast<std::size_t>(draws) * frames * size;
+  if (values > most_values) {
+    refuse(std::to_string(frames) + " frames x " + std::to_string(draws) + " draws x " + std::to_string(size) +
+           " values must be at most " + std::to_string(most_values) + "; take fewer frames at a time");
+  }
+  Values noise(values);
   const auto at = [&](int draw, int frame) {
     return std::span(noise).subspan((static_cast<std::size_t>(draw) * frames + frame) * size, size);
   };
@@ -67,7 +73,9 @@ std::vector<float> interpolate_seeds(const ModelInfo& info, std::uint64_t first,
 std::vector<float> interpolate_samples(const ModelInfo& info, const std::vector<float>& first,
                                        const std::vector<float>& last, double sigma, std::uint64_t seed, int frames,
                                        int draws) {
-  if (!(sigma > 0) || !std::isfinite(sigma)) refuse("sigma = " + std::to_string(sigma) + " must be above 0");
+  if (!(sigma > 0) || !std::isfinite(sigma)) {
+    refuse("sigma = " + std::to_string(sigma) + " must be a finite number above 0");
+  }
   Values z(size_of(info));
   gaussian_noise(seed, 0, z);
   // What the sampler multiplies its noise by.
@@ -76,6 +84,7 @@ std::vector<float> interpolate_samples(const ModelInfo& info, const std::vector<
     if (sample.size() != z.size()) {
       refuse("a sample has " + std::to_string(sample.size()) + " values; it must have " + std::to_string(z.size()));
     }
+    require_finite("sample", sample);
     Values x(z.size());
     for (std::size_t i = 0; i < z.size(); ++i) x[i] = static_cast<float>((sample[i] + sigma * z[i]) / scale);
     return x;

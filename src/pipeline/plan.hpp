@@ -1,26 +1,19 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <string>
-#include <vector>
 
 #include "onestep/generator.hpp"
-#include "onestep/tensor/sampler.hpp"
+#include "sampler_plan.hpp"
 
 namespace onestep {
 
-/// A sampler with its levels settled: what one batch needs.
-struct Plan {
-  std::string name;
-  std::vector<double> levels;
-  std::int64_t calls = 0;  ///< Of the network, a batch.
-  std::int64_t draws = 1;  ///< Gaussians a sample.
+/// What one batch of a request needs.
+struct Plan : SamplerPlan {
   double guidance = 1;
-  std::function<Tensor(const FlowMapFunction&, const NoiseSource&)> sample;
 };
 
 /// Everything about a request that can be refused is refused here, before the first network call. Throws Error (usage).
+/// `info` must outlive the plan.
 Plan make_plan(const Request& request, const ModelInfo& info);
 
 /// Replaces the plan's sampling by that of an edit, if one is asked for. Throws Error (usage).

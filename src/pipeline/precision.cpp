@@ -6,6 +6,7 @@
 #include "onestep/tensor/device.hpp"
 #include "onestep/tensor/noise.hpp"
 #include "plan.hpp"
+#include "preconditioning.hpp"
 
 namespace onestep {
 
@@ -14,15 +15,16 @@ Verdict compare_precisions(const ModelInfo& info, torch::Device device, Network&
   Request request;
   request.seeds = {0, 1};
   // What many steps amount to shows in few; all of them would take longer than many a command does.
-  if (info.role == Role::diffusion) request.sampler = EulerSampler{8, {}};
+  if (info.role == Role::diffusion) request.sampler = EulerSampler{.levels = {.steps = 8}};
   const Plan plan = make_plan(request, info);
   const auto count = static_cast<std::int64_t>(request.seeds.size());
   const Condition condition = trial_condition(info, count);
   const NoiseSource seeded = seeded_noise(request.seeds, info.sample.shape);
   const auto drawn = [&](Network& network) {
     const Denoiser denoiser(network, info, condition);
+    const NoiseSource z = [&](std::uint32_t draw) { return on_device(seeded(draw), device); };
     return plan.sample([&](const Tensor& x, double sigma, double target) { return denoiser(x, sigma, target); },
-                       [&](std::uint32_t draw) { return on_device(seeded(draw), device); });
+                       initial_scale(info, plan.levels.front()) * z(0), z);
   };
   constexpr double levels = 255;
   const double difference = (drawn(exact) - drawn(reduced)).abs().mean().item<double>();

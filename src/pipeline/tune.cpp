@@ -7,18 +7,11 @@
 #include "golden_section.hpp"
 #include "model_file.hpp"
 #include "output_file.hpp"
+#include "require.hpp"
 #include "shipped_models.hpp"
 
 namespace onestep {
 namespace {
-
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
-void require_whole(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-  if (value >= low && value <= high) return;
-  refuse(std::string(name) + " = " + std::to_string(value) + " must lie in [" + std::to_string(low) + ", " +
-         std::to_string(high) + "]");
-}
 
 struct Stopped {};
 
@@ -46,8 +39,8 @@ class Judge {
     }
   }
 
-  double distance(const ConsistencySampler& sampler) {
-    request_.sampler = sampler;
+  double distance(Levels levels) {
+    request_.sampler = ConsistencySampler{.levels = std::move(levels)};
     const Progress before = progress_;
     std::vector<float> values;
     const Report report = generator_.generate(
@@ -91,6 +84,7 @@ Tuned tune(const Generator& generator, const std::vector<float>& reference, cons
     refuse("the reference has " + std::to_string(reference.size()) + " values; it must be two samples or more of " +
            std::to_string(size));
   }
+  require_finite("reference", reference);
   if (options.seeds.size() < 2) refuse("seeds has fewer than two: a distance between sets needs more");
 
   Tuned tuned;
@@ -98,14 +92,14 @@ Tuned tune(const Generator& generator, const std::vector<float>& reference, cons
   try {
     Judge judge(generator, reference, options, on_progress, std::move(stop));
     std::vector<double> found{info.sigma_max};
-    tuned.one_step = judge.distance({.levels = found});
+    tuned.one_step = judge.distance({.values = found});
     for (int steps = 2; steps <= options.steps; ++steps) {
       tuned.before[steps] = judge.distance({.steps = steps});
       double least = std::numeric_limits<double>::infinity();
       const auto distance_at = [&](double log_level) {
         std::vector<double> levels = found;
         levels.push_back(std::exp(log_level));
-        const double distance = judge.distance({.levels = levels});
+        const double distance = judge.distance({.values = levels});
         tuned.trials.push_back({steps, levels.back(), distance});
         least = std::min(least, distance);
         return distance;

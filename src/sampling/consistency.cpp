@@ -2,26 +2,26 @@
 
 #include <cmath>
 
-#include "levels.hpp"
+#include "checked.hpp"
+#include "require.hpp"
 
 namespace onestep {
 
-// Song et al. 2023, Algorithm 1.  f: consistency function;  z(k): k-th unit Gaussian draw.
-Tensor sample_consistency_from(const DenoiserFunction& f, const Tensor& start, const NoiseSource& z,
-                               const std::vector<double>& levels, double epsilon) {
-  require_falling(levels, epsilon);
-  Tensor x = f(start, levels.front());
-  for (std::size_t k = 1; k < levels.size(); ++k) {
+// Song et al. 2023, Algorithm 1.  f: consistency function;  z(k): k-th unit Gaussian draw;  levels: tau_0 > tau_1 > ...
+Tensor sample_consistency(const DenoiserFunction& denoiser, Tensor x, const NoiseSource& noise,
+                          const std::vector<double>& levels, double epsilon) {
+  require_within("epsilon", epsilon, 0, INFINITY);
+  const auto [f, z] = checked(denoiser, x, noise, levels, epsilon);
+  // x <- f(x_T, T)
+  x = f(x, levels.front());
+  for (std::uint32_t k = 1; k < levels.size(); ++k) {
     const double tau = levels[k];
-    x = f(x + std::sqrt(tau * tau - epsilon * epsilon) * z(static_cast<std::uint32_t>(k)), tau);
+    // x_tau <- x + sqrt(tau^2 - epsilon^2) z;  x <- f(x_tau, tau)
+    x = f(x + std::sqrt(tau * tau - epsilon * epsilon) * z(k), tau);
   }
   return x;
 }
 
-Tensor sample_consistency(const DenoiserFunction& f, const NoiseSource& z, const std::vector<double>& levels,
-                          double epsilon) {
-  require_falling(levels, epsilon);
-  return sample_consistency_from(f, levels.front() * z(0), z, levels, epsilon);
-}
+double renoise_epsilon(const ModelInfo& info) { return info.renoise_by_level ? 0 : info.boundary_sigma; }
 
 }  // namespace onestep

@@ -114,8 +114,8 @@ TEST(Predictions, OneStepIsExactForEveryKind) {
                       [&](const Tensor& own, const Tensor& x0) { return paper.raw(sigma, own, x0); });
       const Tensor z = torch::linspace(-3, 3, 96).reshape({2, 3, 16});
       const Denoiser f(network, info, {});
-      const Tensor x0 = sample_consistency([&](const Tensor& x, double level) { return f(x, level); },
-                                           [&](std::uint32_t) { return z; }, {sigma}, info.boundary_sigma);
+      const Tensor x0 = sample_consistency([&](const Tensor& x, double level) { return f(x, level); }, sigma * z, {},
+                                           {sigma}, info.boundary_sigma);
       // A raw output of order 1 is multiplied by up to sigma = 80 (epsilon), each rounded to float32: 80 * 3 * 6e-8,
       // a few times over.
       EXPECT_LT(largest(x0 - exact(sigma * z, sigma)), 5e-5) << paper.name << " at " << sigma;

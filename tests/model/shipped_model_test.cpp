@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "model_file.hpp"
-#include "noise.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/diffusion.hpp"
+#include "onestep/tensor/noise.hpp"
 #include "schedule.hpp"
 
 namespace onestep {
@@ -19,15 +19,10 @@ TEST(FashionTeacher, DrawsBrightGarmentsOnBlack) {
   const auto network = load_torchscript(file, info).network;
 
   const std::int64_t n = 8;
-  const NoiseSource z = [&](std::uint32_t draw) {
-    torch::Tensor noise = torch::empty({n, 1, 28, 28});
-    for (std::int64_t seed = 0; seed < n; ++seed) {
-      gaussian_noise(seed, draw, {noise[seed].data_ptr<float>(), 28 * 28});
-    }
-    return noise;
-  };
+  const Tensor z = seeded_noise({0, 1, 2, 3, 4, 5, 6, 7}, info.sample.shape)(0);
   const Denoiser denoise(*network, info, {.label = torch::full({n}, 1, torch::kInt64)});
-  const auto x = sample_heun(denoise, z, karras_levels(9, info.sigma_min, info.sigma_max, info.rho));
+  const auto x =
+      sample_heun(denoise, info.sigma_max * z, {}, karras_levels(9, info.sigma_min, info.sigma_max, info.rho));
   ASSERT_TRUE(x.isfinite().all().item<bool>());
   // None of Fashion-MNIST's 6,000 trousers has a corner brighter than -0.9; the garments themselves are far brighter.
   // Hence 0.1.

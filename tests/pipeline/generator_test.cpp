@@ -75,7 +75,7 @@ TEST(Generator, SeveralThreadsDrawWhatOneDraws) {
 
 TEST(Generator, ProgressCountsEveryCallAndTheSinkTakesSamplesInOrder) {
   Request request = request_of({5, 6, 7});
-  request.sampler = ConsistencySampler{.levels = {80, 5}};
+  request.sampler = ConsistencySampler{.levels = {.values = {80, 5}}};
   request.batch = 2;
   std::vector<std::int64_t> calls;
   std::vector<std::uint64_t> seeds;
@@ -128,11 +128,11 @@ TEST(Generator, RefusesARequestThatBreaksARule) {
   refused([](Request& r) { r.labels = {-1}; });
   refused([](Request& r) { r.batch = 0; });
   refused([](Request& r) { r.noise.assign(3, 0.0F); });
-  refused([](Request& r) { r.sampler = ConsistencySampler{.steps = 0}; });
-  refused([](Request& r) { r.sampler = ConsistencySampler{.levels = {1, 80}}; });
-  refused([](Request& r) { r.sampler = ConsistencySampler{.levels = {std::nan("")}}; });
-  refused([](Request& r) { r.sampler = ConsistencySampler{.levels = {81}}; });
-  refused([](Request& r) { r.sampler = HeunSampler{.churn = -1}; });
+  refused([](Request& r) { r.sampler = ConsistencySampler{.levels = {.steps = 0}}; });
+  refused([](Request& r) { r.sampler = ConsistencySampler{.levels = {.values = {1, 80}}}; });
+  refused([](Request& r) { r.sampler = ConsistencySampler{.levels = {.values = {std::nan("")}}}; });
+  refused([](Request& r) { r.sampler = ConsistencySampler{.levels = {.values = {81}}}; });
+  refused([](Request& r) { r.sampler = HeunSampler{.churn = {.amount = -1}}; });
 }
 
 TEST(Generator, NoiseThatIsNoNumberIsAnErrorNotAPicture) {

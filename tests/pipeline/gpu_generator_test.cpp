@@ -40,7 +40,7 @@ void expect_same(const Result& a, const Result& b) {
 TEST(GpuGenerator, DrawsTheSamplesOfTheCpu) {
   Request request = request_of({0, 1, 2, 3, 4, 5, 6}, 3);  // the last batch is smaller
   expect_same(on_gpu(fashion).generate(request), on_cpu(fashion).generate(request));
-  request.sampler = HeunSampler{.steps = 4};
+  request.sampler = HeunSampler{.levels = {.steps = 4}};
   expect_same(on_gpu(teacher).generate(request), on_cpu(teacher).generate(request));
   request.guidance = 2;
   expect_same(on_gpu(teacher).generate(request), on_cpu(teacher).generate(request));
@@ -49,7 +49,7 @@ TEST(GpuGenerator, DrawsTheSamplesOfTheCpu) {
 TEST(GpuGenerator, WaitsForABatchAlone) {
   const Generator generator = on_gpu(fashion);
   Request request = request_of({0, 1, 2, 3, 4, 5}, 3);
-  request.sampler = ConsistencySampler{.steps = 2};
+  request.sampler = ConsistencySampler{.levels = {.steps = 2}};
   generator.generate(request);
   simulated_gpu::reset();
   generator.generate(request);

@@ -34,12 +34,15 @@ NoiseSource noise(std::vector<std::int64_t> shape, torch::Dtype dtype = torch::k
   };
 }
 
+/// Pure noise at the first level.
+Tensor start(const NoiseSource& z, const std::vector<double>& levels) { return levels.front() * z(0); }
+
 class InDimensions : public testing::TestWithParam<std::vector<std::int64_t>> {};
 
 TEST_P(InDimensions, OneStepIsExact) {
   const auto z = noise(GetParam());
   const Tensor expected = consistency(sigma_max * z(0).to(torch::kFloat64), sigma_max);
-  const Tensor sample = sample_consistency(consistency, z, {sigma_max}, epsilon);
+  const Tensor sample = sample_consistency(consistency, sigma_max * z(0), z, {sigma_max}, epsilon);
   ASSERT_EQ(sample.sizes().vec(), GetParam());
   // Values of up to 3: float32 rounds them by 2e-7, a few times over.
   EXPECT_LT((sample - expected).abs().max().item<double>(), 1e-6);
@@ -48,9 +51,11 @@ TEST_P(InDimensions, OneStepIsExact) {
 // Element for element the same arithmetic as on a flat vector, whose accuracy the tests of order below measure.
 TEST_P(InDimensions, HeunDoesNotSeeTheShape) {
   const auto levels = karras_levels(18, 0.002, sigma_max, 7);
-  const Tensor sample = sample_heun(denoise, noise(GetParam()), levels);
+  const auto z = noise(GetParam());
+  const Tensor sample = sample_heun(denoise, start(z, levels), z, levels);
   ASSERT_EQ(sample.sizes().vec(), GetParam());
-  EXPECT_TRUE(torch::equal(sample.flatten(), sample_heun(denoise, noise({sample.numel()}), levels)));
+  const auto flat = noise({sample.numel()});
+  EXPECT_TRUE(torch::equal(sample.flatten(), sample_heun(denoise, start(flat, levels), flat, levels)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Sampling, InDimensions,
@@ -60,52 +65,55 @@ INSTANTIATE_TEST_SUITE_P(Sampling, InDimensions,
 // Each further step adds fresh noise, so that samples keep the data's mean and variance.
 TEST(Consistency, KeepsMeanAndVarianceOverSteps) {
   const std::int64_t n = 1'000'000;
-  const Tensor x = sample_consistency(consistency, noise({n}), {sigma_max, 2, 0.5}, epsilon);
+  const auto z = noise({n});
+  const Tensor x = sample_consistency(consistency, sigma_max * z(0), z, {sigma_max, 2, 0.5}, epsilon);
   // Five standard errors, s / sqrt(n) each, and what one step from sigma_max leaves of the noise's zero mean,
   // mu * s / sigma_max = 0.0019, times what the later steps keep of it.
   EXPECT_NEAR(x.mean().item<double>(), mu, 0.0025 + 0.0019);
   EXPECT_NEAR(x.std().item<double>(), s, 0.002);  // five standard errors: s / sqrt(2 n) = 0.00035
 }
 
-double error(const std::function<Tensor(const std::vector<double>&)>& sampler, int steps) {
+double error(const std::function<Tensor(const Tensor& x, const std::vector<double>& levels)>& sampler, int steps) {
   const auto levels = karras_levels(steps, 0.002, sigma_max, 7);
-  const Tensor expected = flow(sigma_max * noise({64}, torch::kFloat64)(0), sigma_max, 0);
-  return (sampler(levels) - expected).abs().max().item<double>();
+  const Tensor x = sigma_max * noise({64}, torch::kFloat64)(0);
+  return (sampler(x, levels) - flow(x, sigma_max, 0)).abs().max().item<double>();
 }
 
 // Twice the steps: an error that falls as h^p falls by 2^p. Measured between 128 and 256 steps, where higher orders
 // still bend the slope by a tenth or so.
 TEST(Euler, IsOfFirstOrder) {
-  const auto run = [](const auto& levels) { return sample_euler(denoise, noise({64}, torch::kFloat64), levels); };
+  const auto run = [](const Tensor& x, const auto& levels) { return sample_euler(denoise, x, levels); };
   EXPECT_NEAR(std::log2(error(run, 128) / error(run, 256)), 1, 0.15);
 }
 
 TEST(Heun, IsOfSecondOrder) {
-  const auto run = [](const auto& levels) { return sample_heun(denoise, noise({64}, torch::kFloat64), levels); };
+  const auto run = [](const Tensor& x, const auto& levels) { return sample_heun(denoise, x, {}, levels); };
   EXPECT_NEAR(std::log2(error(run, 128) / error(run, 256)), 2, 0.2);
 }
 
 TEST(Dpm2, IsOfSecondOrder) {
-  const auto run = [](const auto& levels) { return sample_dpm2(denoise, noise({64}, torch::kFloat64), levels); };
+  const auto run = [](const Tensor& x, const auto& levels) { return sample_dpm2(denoise, x, levels); };
   EXPECT_NEAR(std::log2(error(run, 128) / error(run, 256)), 2, 0.2);
 }
 
 TEST(Dpmpp2m, IsOfSecondOrder) {
-  const auto run = [](const auto& levels) { return sample_dpmpp_2m(denoise, noise({64}, torch::kFloat64), levels); };
+  const auto run = [](const Tensor& x, const auto& levels) { return sample_dpmpp_2m(denoise, x, levels); };
   EXPECT_NEAR(std::log2(error(run, 128) / error(run, 256)), 2, 0.2);
 }
 
 TEST(Ddim, WithoutFreshNoiseIsEuler) {
   const auto levels = karras_levels(18, 0.002, sigma_max, 7);
-  const auto z = noise({64}, torch::kFloat64);
+  const Tensor x = start(noise({64}, torch::kFloat64), levels);
   // The same step, once with sqrt(next^2) for next: a rounding in double.
-  EXPECT_LT((sample_ddim(denoise, z, levels) - sample_euler(denoise, z, levels)).abs().max().item<double>(), 1e-12);
+  EXPECT_LT((sample_ddim(denoise, x, {}, levels) - sample_euler(denoise, x, levels)).abs().max().item<double>(), 1e-12);
 }
 
 TEST(Ddim, KeepsTheVarianceWithFreshNoise) {
   const std::int64_t n = 100'000;
+  const auto z = noise({n});
+  const auto levels = karras_levels(512, 0.002, sigma_max, 7);
   for (const double eta : {0.5, 1.0}) {
-    const Tensor x = sample_ddim(denoise, noise({n}), karras_levels(512, 0.002, sigma_max, 7), eta);
+    const Tensor x = sample_ddim(denoise, start(z, levels), z, levels, eta);
     EXPECT_NEAR(x.mean().item<double>(), mu, 0.008);  // five standard errors
     EXPECT_NEAR(x.std().item<double>(), s, 0.011);    // as many, 0.006, and the bias, of first order: 0.005
   }
@@ -121,15 +129,17 @@ TEST(Gamma, WithoutFreshNoiseIsExactInAnyNumberOfSteps) {
   const Tensor expected = flow(sigma_max * z(0), sigma_max, 0);
   for (const std::vector<double>& levels : {std::vector<double>{80}, {80, 1}, {80, 5, 1, 0.1}}) {
     const std::vector<double> targets(levels.begin() + 1, levels.end());
-    EXPECT_LT((sample_gamma(flow_map, z, levels, targets) - expected).abs().max().item<double>(), 1e-12);
+    EXPECT_LT((sample_gamma(flow_map, start(z, levels), z, levels, targets) - expected).abs().max().item<double>(),
+              1e-12);
   }
 }
 
 TEST(Gamma, KeepsMeanAndVarianceAtAnyGamma) {
   const std::int64_t n = 400'000;
   for (const double gamma : {0.3, 1.0}) {
-    const double keep = std::sqrt(1 - gamma * gamma);
-    const Tensor x = sample_gamma(flow_map, noise({n}), {80, 2, 0.5}, {keep * 2, keep * 0.5});
+    const std::vector<double> levels{80, 2, 0.5};
+    const auto z = noise({n});
+    const Tensor x = sample_gamma(flow_map, start(z, levels), z, levels, gamma_targets(levels, gamma));
     EXPECT_NEAR(x.mean().item<double>(), mu, 0.004 + 0.0019);  // five standard errors; see Consistency
     EXPECT_NEAR(x.std().item<double>(), s, 0.003);             // five standard errors
   }
@@ -138,28 +148,30 @@ TEST(Gamma, KeepsMeanAndVarianceAtAnyGamma) {
 TEST(Gamma, OfOneIsConsistencySampling) {
   const auto z = noise({64}, torch::kFloat64);
   const auto f = [](const Tensor& x, double sigma) { return flow_map(x, sigma, 0); };
-  const Tensor expected = sample_consistency(f, z, {80, 2, 0.5}, 0);
-  EXPECT_LT((sample_gamma(flow_map, z, {80, 2, 0.5}, {0, 0}) - expected).abs().max().item<double>(), 1e-12);
+  const Tensor expected = sample_consistency(f, 80 * z(0), z, {80, 2, 0.5}, 0);
+  EXPECT_LT((sample_gamma(flow_map, 80 * z(0), z, {80, 2, 0.5}, {0, 0}) - expected).abs().max().item<double>(), 1e-12);
 }
 
 TEST(Gamma, RefusesTargetsThatAreNotOnTheWay) {
   const auto z = noise({1});
-  EXPECT_THROW(sample_gamma(flow_map, z, {80, 2}, {3}), Error);
-  EXPECT_THROW(sample_gamma(flow_map, z, {80, 2}, {-1}), Error);
-  EXPECT_THROW(sample_gamma(flow_map, z, {80, 2}, {std::nan("")}), Error);
-  EXPECT_THROW(sample_gamma(flow_map, z, {80, 2}, {}), Error);
+  EXPECT_THROW(sample_gamma(flow_map, 80 * z(0), z, {80, 2}, {3}), Error);
+  EXPECT_THROW(sample_gamma(flow_map, 80 * z(0), z, {80, 2}, {-1}), Error);
+  EXPECT_THROW(sample_gamma(flow_map, 80 * z(0), z, {80, 2}, {std::nan("")}), Error);
+  EXPECT_THROW(sample_gamma(flow_map, 80 * z(0), z, {80, 2}, {}), Error);
 }
 
 TEST(Heun, KeepsTheVarianceUnderChurn) {
   const std::int64_t n = 200'000;
-  const Tensor x = sample_heun(denoise, noise({n}), karras_levels(64, 0.002, sigma_max, 7), {.churn = 20});
+  const auto z = noise({n});
+  const auto levels = karras_levels(64, 0.002, sigma_max, 7);
+  const Tensor x = sample_heun(denoise, start(z, levels), z, levels, {.amount = 20});
   EXPECT_NEAR(x.mean().item<double>(), mu, 0.006);  // five standard errors
   EXPECT_NEAR(x.std().item<double>(), s, 0.01);     // five standard errors and the method's own bias
 }
 
 TEST(Levels, ThatDoNotFallAreRefusedByNameAndValue) {
   try {
-    sample_consistency(consistency, noise({1}), {80, 90}, epsilon);
+    sample_consistency(consistency, torch::zeros({1}), noise({1}), {80, 90}, epsilon);
     FAIL() << "levels that rise were accepted";
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::usage);
@@ -170,7 +182,7 @@ TEST(Levels, ThatDoNotFallAreRefusedByNameAndValue) {
 TEST(Levels, MustBeFiniteAboveTheBoundaryAndNotEmpty) {
   for (const std::vector<double>& levels :
        {std::vector<double>{}, {std::nan("")}, {INFINITY}, {80, epsilon}, {80, 0}, {80, -1}}) {
-    EXPECT_THROW(sample_consistency(consistency, noise({1}), levels, epsilon), Error);
+    EXPECT_THROW(sample_consistency(consistency, torch::zeros({1}), noise({1}), levels, epsilon), Error);
   }
 }
 
