@@ -9,7 +9,7 @@ int main(int argc, char** argv) try {
   request.batch = 8;
   for (std::uint64_t seed = 0; seed < 20; ++seed) request.seeds.push_back(seed);
 
-  const onestep::Report report = generator.generate(request, [&](onestep::Sample&& sample) {
+  const onestep::Report report = generator.generate_each(request, [&](onestep::Sample&& sample) {
     const float sum = std::accumulate(sample.values.begin(), sample.values.end(), 0.0f);
     std::cout << "seed " << sample.seed << ", label " << sample.label.value_or(-1) << ", mean "
               << sum / static_cast<float>(sample.values.size()) << '\n';

@@ -57,25 +57,35 @@ struct Request {
   std::optional<double> guidance;
   std::int64_t batch = 64;  ///< Samples a network call, >= 1.
   bool force = false;       ///< Run a sampler that does not suit the model's role.
-  /// Unit Gaussians in place of the seeds' own: [draws, seeds, ...shape] in C order. Empty: from the seeds.
+  /// Free sizes of the sample by their names, such as {"H", 64}; those that are not here have their defaults.
+  std::map<std::string, std::int64_t> sizes = {};
+  /// For a model that takes text: the numbers of each text's tokens, in turn over the seeds. Empty: no text.
+  std::vector<std::vector<std::int64_t>> tokens = {};
+  /// The model's other conditions by their names, for all seeds alike: of a scalar one number, of a vector or an image
+  /// its values in C order.
+  std::map<std::string, std::vector<float>> conditions = {};
+  /// Unit Gaussians in place of the seeds' own: [draws, seeds, ...shape] in C order, the shape being that of the
+  /// model's sample space. Empty: from the seeds.
   std::vector<float> noise;
 };
 
-/// One sample, as the sampler left it: float32 in C order, nominally in the model's range, not clamped.
+/// One sample, as the sampler or the decoder left it: float32 in C order, nominally in the model's range, not clamped.
 struct Sample {
   std::uint64_t seed = 0;
   std::optional<std::int64_t> label;  ///< None for an unconditional model.
-  std::vector<float> values;          ///< Of the model's shape.
+  std::vector<float> values;
+  std::vector<std::int64_t> shape = {};  ///< Of the values: that of the model's data space, at the sizes asked for.
 };
 
 /// What was done.
 struct Report {
-  std::string sampler;              ///< A name of samplers().
-  std::vector<double> levels = {};  ///< The noise levels that were used.
-  std::int64_t nfe = 0;             ///< Network calls a sample.
-  std::int64_t count = 0;           ///< Samples finished.
-  double seconds = 0;               ///< Spent sampling, without the sink.
-  bool stopped = false;             ///< Stopped on request before all were done.
+  std::string sampler;                   ///< A name of samplers().
+  std::vector<double> levels = {};       ///< The noise levels that were used.
+  std::int64_t nfe = 0;                  ///< Network calls a sample.
+  std::vector<std::int64_t> shape = {};  ///< Of one sample's values.
+  std::int64_t count = 0;                ///< Samples finished.
+  double seconds = 0;                    ///< Spent sampling, without the sink.
+  bool stopped = false;                  ///< Stopped on request before all were done.
 };
 
 struct Result {
@@ -121,7 +131,9 @@ using OnProgress = std::function<void(const Progress&)>;
 /// Takes each sample as it is finished, in the order of the seeds, from the thread that called generate.
 using Sink = std::function<void(Sample&&)>;
 
-/// A model, ready to draw samples. Const calls may come from several threads at once.
+/// A model, ready to draw samples. Const calls may come from several threads at once. What is forbidden, for nothing
+/// can check it: to destroy or to move a Generator while a call is at work in it, and to call one that was moved from,
+/// save to assign to it or to destroy it.
 class Generator {
  public:
   /// model: a file, or the name of a shipped model (shipped_models). Throws Error (model); Error (usage) for a device
@@ -144,21 +156,21 @@ class Generator {
   Report plan(const Request& request) const;
 
   /// Samples in memory. Throws Error (usage) on a request that breaks a rule, before any network call; NumericalError
-  /// on NaN or infinity. A stop is obeyed between network calls; samples of an unfinished batch are dropped.
+  /// on NaN or infinity; Error of the kinds model and memory. A stop is obeyed between network calls; samples of an
+  /// unfinished batch are dropped. What `on_progress` or `sink` throws passes through as it is.
   Result generate(const Request& request, const OnProgress& on_progress = {}, std::stop_token stop = {}) const;
 
-  /// The same, handing over each sample as its batch ends: memory does not grow with the number of seeds. What `sink`
-  /// throws passes through.
-  Report generate(const Request& request, const Sink& sink, const OnProgress& on_progress = {},
-                  std::stop_token stop = {}) const;
+  /// The same, handing over each sample as its batch ends: memory does not grow with the number of seeds.
+  Report generate_each(const Request& request, const Sink& sink, const OnProgress& on_progress = {},
+                       std::stop_token stop = {}) const;
 
   /// Runs the model to test what its file claims: finite numbers at the smallest and the largest noise, the same output
   /// alone and in a batch; for a consistency model, the identity at the boundary and self-consistency along a
   /// trajectory.
   std::vector<Check> check() const;
 
-  /// How the network is run here, with the time of each of its steps in a call of `batch` samples. Throws Error (usage)
-  /// unless batch >= 1.
+  /// How the network is run here, with the time of each of its steps in a call of `batch` samples, in [1, 65536].
+  /// Throws Error.
   EngineReport engine(std::int64_t batch = 1) const;
 
  private:

@@ -51,6 +51,8 @@ struct ConditionInfo {
   std::vector<Size> sizes;                      ///< vector: [D]; tokens: [L, D]; image: [C, H, W]. Else empty.
   double default_value = 0, low = 0, high = 0;  ///< scalar: what it is unless it is asked for, and its range.
   std::vector<std::int64_t> null_tokens;        ///< tokens: those that mean "no text", L of them; or empty.
+  std::optional<std::int64_t> pad;              ///< tokens: what a text of fewer than L ends in.
+  bool mask = false;                            ///< tokens: bool [N, L] is a further input behind them.
 };
 
 /// What a model file says of itself. Ranges are those that loading checks.
@@ -71,8 +73,11 @@ struct ModelInfo {
 
   std::string noise_input = "log_sigma";  ///< What the network is told of sigma; docs/design.md has the table.
   double noise_scale = 0.25;              ///< Of log_sigma, angle and flow_time, > 0.
-  std::vector<double> timestep_sigmas;    ///< noise_input timestep: sigma of each timestep, rising. Else empty.
-  bool interpolated_timesteps = false;    ///< A sigma between two timesteps: a broken number, or the nearest one.
+  double flow_noise_scale = 1;            ///< s in sigma = s tau / (1 - tau), of flow_time and flow, > 0.
+  /// s: the levels of a flow model are even in tau and then moved to s tau / (1 + (s - 1) tau); > 0.
+  double flow_shift = 1;
+  std::vector<double> timestep_sigmas;  ///< noise_input timestep: sigma of each timestep, rising. Else empty.
+  bool interpolated_timesteps = false;  ///< A sigma between two timesteps: a broken number, or the nearest one.
 
   std::string prediction = "edm";  ///< What the raw output means; docs/design.md has the table.
   double sigma_data = 0.5;         ///< Standard deviation of the data, > 0.
@@ -83,11 +88,19 @@ struct ModelInfo {
 
   std::map<int, std::vector<double>> levels;  ///< Recommended levels for a number of steps.
   bool renoise_by_level = false;              ///< Add tau rather than sqrt(tau^2 - epsilon^2) before a further step.
-  bool clip_denoised = false;                 ///< Every denoised sample is clamped to the range.
+  /// A sample starts from unit noise at the network's input, rather than from sigma * noise. None: as its prediction's
+  /// paper has it.
+  std::optional<bool> starts_from_unit_noise;
+  bool clip_denoised = false;  ///< Every denoised sample is clamped to the range.
 
   std::map<std::string, std::string> components;  ///< Of a model folder: name and file. Else empty.
   std::string card = "{}";                        ///< What the file tells people: a JSON object.
 };
+
+/// The free sizes of the default shape, by name.
+std::map<std::string, std::int64_t> default_sizes(const SampleSpace& space);
+/// Sizes with numbers for their names. Throws Error (usage) on a name without a number.
+std::vector<std::int64_t> shape_at(const std::vector<Size>& sizes, const std::map<std::string, std::int64_t>& values);
 
 /// The condition of a kind, or null.
 const ConditionInfo* find_condition(const ModelInfo& info, ConditionKind kind);

@@ -158,7 +158,7 @@ void run(const Arguments& arguments) {
       }
     };
     report = generator.plan(request);  // for what the first file says of itself
-    report = generator.generate(request, sink, on_progress, interrupt.token());
+    report = generator.generate_each(request, sink, on_progress, interrupt.token());
   }
   if (!target.file.empty() && !samples.empty()) write(target.file, samples);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "onestep/error.hpp"
+
 namespace onestep {
 
 const char* name_of(Role role) {
@@ -26,6 +28,25 @@ const char* name_of(Modality modality) {
       break;
   }
   return "image";
+}
+
+std::map<std::string, std::int64_t> default_sizes(const SampleSpace& space) {
+  std::map<std::string, std::int64_t> values;
+  for (std::size_t i = 0; i < space.sizes.size(); ++i) {
+    if (!space.sizes[i].name.empty()) values[space.sizes[i].name] = space.shape[i] / space.sizes[i].number;
+  }
+  return values;
+}
+
+std::vector<std::int64_t> shape_at(const std::vector<Size>& sizes, const std::map<std::string, std::int64_t>& values) {
+  std::vector<std::int64_t> shape;
+  for (const Size& size : sizes) {
+    const auto value = values.find(size.name);
+    if (!size.name.empty() && value == values.end())
+      throw Error(ErrorKind::usage, "the free size " + size.name + " has no number");
+    shape.push_back(size.number * (size.name.empty() ? 1 : value->second));
+  }
+  return shape;
 }
 
 namespace {

@@ -18,7 +18,7 @@ double itself(const ModelInfo&, double sigma) { return sigma; }
 
 double angle(const ModelInfo& info, double sigma) { return info.noise_scale * std::atan(sigma / info.sigma_data); }
 
-double flow_time(const ModelInfo& info, double sigma) { return info.noise_scale * sigma / (1 + sigma); }
+double flow_time(const ModelInfo& info, double sigma) { return info.noise_scale * flow_time_of(info, sigma); }
 
 double timestep(const ModelInfo& info, double sigma) {
   const std::vector<double>& sigmas = info.timestep_sigmas;
@@ -36,11 +36,11 @@ double cosine_alpha_bar(double t) { return std::pow(std::cos((t + 0.008) / 1.008
 
 const std::vector<NoiseInput>& noise_inputs() {
   static const std::vector<NoiseInput> table{
-      {"log_sigma", {"scale"}, log_sigma},
-      {"sigma", {}, itself},
-      {"angle", {"scale"}, angle},
-      {"flow_time", {"scale"}, flow_time},
-      {"timestep", {"schedule", "lookup"}, timestep},
+      {"log_sigma", {"scale"}, {}, log_sigma},
+      {"sigma", {}, {}, itself},
+      {"angle", {"scale"}, {}, angle},
+      {"flow_time", {"scale"}, {"shift", "noise_scale"}, flow_time},
+      {"timestep", {"schedule", "lookup"}, {}, timestep},
   };
   return table;
 }
@@ -52,6 +52,8 @@ double encode_noise(const ModelInfo& info, double sigma) {
   throw Error(ErrorKind::usage,
               "noise_input " + info.noise_input + " is unknown; docs/design.md lists those there are");
 }
+
+double flow_time_of(const ModelInfo& info, double sigma) { return sigma / (info.flow_noise_scale + sigma); }
 
 std::vector<double> timestep_sigmas(const std::string& kind, double beta_start, double beta_end, int count) {
   std::vector<double> sigmas;

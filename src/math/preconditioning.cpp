@@ -49,9 +49,10 @@ Preconditioning sample(const ModelInfo& info, double sigma) {
   return with_boundary(info, sigma, {.skip = 0, .out = 1, .in = alpha(sigma)});
 }
 
-// Rectified flow (Liu et al. 2022): x_tau - tau F, with x_tau = (1 - tau) x, tau = sigma / (1 + sigma).
-Preconditioning flow(const ModelInfo&, double sigma) {
-  return {.skip = 1 / (1 + sigma), .out = -sigma / (1 + sigma), .in = 1 / (1 + sigma)};
+// Rectified flow (Liu et al. 2022): x_tau - tau F, with x_tau = (1 - tau) x.
+Preconditioning flow(const ModelInfo& info, double sigma) {
+  const double tau = flow_time_of(info, sigma), rest = info.flow_noise_scale / (info.flow_noise_scale + sigma);
+  return {.skip = rest, .out = -tau, .in = rest};
 }
 
 Preconditioning denoised(const ModelInfo&, double) { return {.skip = 0, .out = 1, .in = 1}; }
@@ -74,13 +75,13 @@ Preconditioning edm_preconditioning(double sigma, double sigma_data, double boun
 
 const std::vector<Prediction>& predictions() {
   static const std::vector<Prediction> table{
-      {"edm", {"sigma_data", "boundary_sigma"}, edm, false},
-      {"trigflow", {"sigma_data"}, trigflow, true},
-      {"epsilon", {"sigma_data", "timestep_scaling"}, epsilon, true},
-      {"v", {"sigma_data", "timestep_scaling"}, v, true},
-      {"sample", {"sigma_data", "timestep_scaling"}, sample, true},
-      {"flow", {}, flow, true},
-      {"denoised", {}, denoised, false},
+      {"edm", {"sigma_data", "boundary_sigma"}, {}, edm, false},
+      {"trigflow", {"sigma_data"}, {}, trigflow, true},
+      {"epsilon", {"sigma_data", "timestep_scaling"}, {}, epsilon, true},
+      {"v", {"sigma_data", "timestep_scaling"}, {}, v, true},
+      {"sample", {"sigma_data", "timestep_scaling"}, {}, sample, true},
+      {"flow", {}, {}, flow, true},
+      {"denoised", {}, {}, denoised, false},
   };
   return table;
 }
@@ -89,7 +90,10 @@ Preconditioning precondition(const ModelInfo& info, double sigma) { return predi
 
 double initial_scale(const ModelInfo& info, double sigma) {
   const Prediction& prediction = prediction_of(info);
-  return prediction.starts_from_unit_noise ? 1 / prediction.at(info, sigma).in : sigma;
+  const bool unit = info.starts_from_unit_noise.value_or(prediction.starts_from_unit_noise);
+  // A flow's noise has the deviation s where nothing of the data is left.
+  const double scale = info.prediction == "flow" ? info.flow_noise_scale : 1;
+  return unit ? scale / prediction.at(info, sigma).in : sigma;
 }
 
 }  // namespace onestep

@@ -20,7 +20,8 @@ Preconditioning edm_preconditioning(double sigma, double sigma_data, double boun
 /// A meaning of the raw output: a row of the table in preconditioning.cpp.
 struct Prediction {
   std::string name;
-  std::vector<std::string> fields;  ///< Of the model file, besides `kind`.
+  std::vector<std::string> fields;   ///< Of the model file, besides `kind`;
+  std::vector<std::string> fields2;  ///< and those that came with format 2.
   Preconditioning (*at)(const ModelInfo& info, double sigma);
   /// A sample starts from unit noise at the network's input, rather than from x = sigma * noise: these models were
   /// trained up to the level where nothing of the data is left.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "noise_input.hpp"
 #include "onestep/error.hpp"
 
 namespace onestep {
@@ -37,10 +38,14 @@ std::vector<double> exponential(const ModelInfo& info, int steps) {
 
 std::vector<double> uniform(const ModelInfo& info, int steps) {
   const bool flow = info.prediction == "flow";
-  const double last = flow ? info.sigma_max / (1 + info.sigma_max) : std::atan(info.sigma_max / info.sigma_data);
+  // A flow's tau before its shift to s tau / (1 + (s - 1) tau).
+  const double s = info.flow_shift, shifted = flow_time_of(info, info.sigma_max);
+  const double last = flow ? shifted / (s - (s - 1) * shifted) : std::atan(info.sigma_max / info.sigma_data);
   auto levels = levels_at(steps, [&](int i) {
     const double t = last * (1 - static_cast<double>(i) / steps);
-    return flow ? t / (1 - t) : info.sigma_data * std::tan(t);
+    if (!flow) return info.sigma_data * std::tan(t);
+    const double tau = s * t / (1 + (s - 1) * t);
+    return info.flow_noise_scale * tau / (1 - tau);
   });
   levels.front() = info.sigma_max;
   return levels;

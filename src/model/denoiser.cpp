@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "noise_input.hpp"
-#include "onestep/error.hpp"
 #include "preconditioning.hpp"
+#include "require.hpp"
 #include "shape_text.hpp"
 
 namespace onestep {
@@ -12,8 +12,6 @@ namespace onestep {
 using torch::Tensor;
 
 namespace {
-
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
 /// [N, ...sizes]
 std::vector<Size> rows_of(const std::vector<Size>& sizes) {
@@ -47,6 +45,14 @@ void require_labels(const Tensor& label, const ModelInfo& info) {
 /// Rows of `without` before those of `with`.
 Tensor both(const Tensor& without, const Tensor& with) { return torch::cat({without, with}); }
 
+std::string mask_name(const ConditionInfo& text) { return text.name + "_mask"; }
+
+/// All of the text, unless a mask says otherwise.
+Tensor mask_of(const ConditionInfo& text, const Condition& condition, std::int64_t rows) {
+  const auto given = condition.others.find(mask_name(text));
+  return given != condition.others.end() ? given->second : torch::ones({rows, text.sizes[0].number}, torch::kBool);
+}
+
 void require_level(const char* name, double level) {
   if (!(level >= 0 && std::isfinite(level)))
     refuse(std::string(name) + " = " + std::to_string(level) + " must be a finite number of 0 or more");
@@ -67,7 +73,11 @@ Signature denoiser_signature(const ModelInfo& info) {
   add("x", info.sample.sizes);
   add("noise", {});
   if (info.role == Role::flow_map) add("target", {});
-  for (const ConditionInfo& condition : info.conditions) signature.inputs.push_back(port_of(condition, info));
+  for (const ConditionInfo& condition : info.conditions) {
+    signature.inputs.push_back(port_of(condition, info));
+    if (condition.mask)
+      signature.inputs.push_back({mask_name(condition), ElementType::boolean, rows_of({condition.sizes[0]})});
+  }
   signature.output = {"output", ElementType::float32, rows_of(info.sample.sizes)};
   signature.multiples = info.sample.multiples;
   return signature;
@@ -79,9 +89,10 @@ Condition trial_condition(const ModelInfo& info, std::int64_t count) {
   condition.guidance = default_guidance(info);
   for (const ConditionInfo& other : info.conditions) {
     if (other.kind == ConditionKind::label || other.kind == ConditionKind::scalar) continue;
-    std::vector<std::int64_t> sizes{count};
-    for (const Size& size : other.sizes) sizes.push_back(size.number);  // a free size: its least
+    std::vector<std::int64_t> sizes = shape_at(other.sizes, default_sizes(info.sample));
+    sizes.insert(sizes.begin(), count);
     condition.others[other.name] = torch::linspace(-1, 1, c10::multiply_integers(sizes)).reshape(sizes);
+    if (other.mask) condition.others[mask_name(other)] = torch::ones({count, sizes[1]}, torch::kBool);
   }
   return condition;
 }
@@ -133,6 +144,7 @@ NetworkInput network_input(const ModelInfo& info, const Tensor& x, double sigma,
       input.conditions.push_back(rows(condition.guidance));
     } else if (given != condition.others.end()) {
       input.conditions.push_back(given->second);
+      if (wanted.mask) input.conditions.push_back(mask_of(wanted, condition, x.size(0)));
     } else if (wanted.kind == ConditionKind::scalar) {
       input.conditions.push_back(rows(wanted.default_value));
     } else {

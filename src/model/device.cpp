@@ -1,8 +1,9 @@
+#include "device.hpp"
+
 #include <ATen/DeviceAccelerator.h>
 
 #include <optional>
 
-#include "model_file.hpp"
 #include "onestep/error.hpp"
 
 namespace onestep {

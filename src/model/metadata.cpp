@@ -66,6 +66,11 @@ class Fields {
     return value.get<double>();
   }
 
+  bool truth(const std::string& name) const {
+    if (!at(name).is_boolean()) fail(name, "must be true or false");
+    return at(name).get<bool>();
+  }
+
   double positive(const std::string& name) const { return number(name, 1e-30, 1e30, "a number above 0"); }
 
   std::int64_t whole(const std::string& name, std::int64_t low, std::int64_t high) const {
@@ -87,9 +92,29 @@ class Fields {
     return Fields(at(name), place(name), file_, known);
   }
 
+  /// An array of objects, whose fields are looked at later.
+  std::vector<Fields> objects(const std::string& name, std::size_t most) const {
+    const Json& array = at(name);
+    if (!array.is_array() || array.size() > most)
+      fail(name, "must be an array of at most " + std::to_string(most) + " objects");
+    std::vector<Fields> all;
+    for (std::size_t i = 0; i < array.size(); ++i) {
+      Names any;
+      if (array[i].is_object()) {
+        for (const auto& [field, value] : array[i].items()) any.push_back(field);
+      }
+      all.emplace_back(array[i], place(name) + "[" + std::to_string(i) + "]", file_, any);
+    }
+    return all;
+  }
+
+  /// The same object, where no other fields than these are known.
+  Fields only(const Names& known) const { return Fields(object_, path_, file_, known); }
+
   /// An object whose `kind` is a row of `table`, which says what other fields it may have.
   template <typename Row>
-  std::pair<Fields, const Row*> kind(const std::string& name, const std::vector<Row>& table) const {
+  std::pair<Fields, const Row*> kind(const std::string& name, const std::vector<Row>& table,
+                                     std::int64_t format) const {
     Names names, all;
     for (const Row& row : table) names.push_back(row.name);
     for (const auto& [field, value] : at(name).items()) all.push_back(field);
@@ -97,6 +122,7 @@ class Fields {
     const Row& row = *std::find_if(table.begin(), table.end(), [&](const Row& r) { return r.name == chosen; });
     Names known{"kind"};
     known.insert(known.end(), row.fields.begin(), row.fields.end());
+    if (format > 1) known.insert(known.end(), row.fields2.begin(), row.fields2.end());
     return {object(name, known), &row};
   }
 
@@ -113,43 +139,136 @@ class Fields {
 
 constexpr std::int64_t most = 1 << 20;  // of a size or a number of labels: far above any model, far below overflow
 
-void read_sample(const Fields& fields, ModelInfo& info) {
+constexpr std::int64_t most_values = std::int64_t{1} << 31;  // of one sample of the default size
+
+/// A name of a free size, such as H, behind a number or not; empty for anything else. N is the samples'.
+std::optional<Size> parse_size(const Json& json) {
+  if (json.is_number_integer()) {
+    const auto number = json.get<std::int64_t>();
+    return number >= 1 && number <= most ? std::optional(Size{number, {}}) : std::nullopt;
+  }
+  if (!json.is_string()) return std::nullopt;
+  const std::string text = json.get<std::string>();
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const std::string name = text.substr(digits);
+  const bool is_name = !name.empty() && name.size() <= 8 && name != "N" &&
+                       std::all_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  if (!is_name || digits > 6) return std::nullopt;
+  const std::int64_t number = digits == 0 ? 1 : std::stoll(text.substr(0, digits));
+  return number >= 1 && number <= most ? std::optional(Size{number, name}) : std::nullopt;
+}
+
+enum class FreeSizes { none, plain, times };
+
+std::vector<Size> read_sizes(const Fields& fields, const std::string& name, std::optional<std::size_t> dimensions,
+                             FreeSizes free, const std::string& of) {
+  const Json& shape = fields.at(name);
+  if (!shape.is_array() || shape.empty() || (dimensions && shape.size() != *dimensions)) {
+    fields.fail(
+        name, "must be " + (dimensions ? std::to_string(*dimensions) + " sizes" : std::string("sizes")) + " for " + of);
+  }
+  std::vector<Size> sizes;
+  for (const Json& json : shape) {
+    const std::optional<Size> size = parse_size(json);
+    const bool fits =
+        size && (size->name.empty() || free == FreeSizes::times || (free == FreeSizes::plain && size->number == 1));
+    if (!fits) {
+      fields.fail(name, "must hold whole numbers in [1, " + std::to_string(most) + "]" +
+                            (free == FreeSizes::none    ? ""
+                             : free == FreeSizes::plain ? ", or names of free sizes such as \"H\""
+                                                        : ", or free sizes such as \"H\" or \"8H\""));
+    }
+    sizes.push_back(*size);
+  }
+  return sizes;
+}
+
+/// The shape with default sizes, checked for being of a size that can be computed with.
+std::vector<std::int64_t> default_shape(const Fields& fields, const std::vector<Size>& sizes,
+                                        const std::map<std::string, std::int64_t>& defaults) {
+  for (const Size& size : sizes) {
+    if (!size.name.empty() && !defaults.contains(size.name))
+      fields.fail("shape", "has the free size " + size.name + ", for which sample.default gives no number");
+  }
+  std::vector<std::int64_t> shape = shape_at(sizes, defaults);
+  std::int64_t values = 1;
+  for (const std::int64_t size : shape) {
+    if (size > most_values / values) fields.fail("shape", "must not have more than 2^31 values");
+    values *= size;
+  }
+  return shape;
+}
+
+std::size_t read_modality(const Fields& fields, DataSpace& data) {
   const std::string modality = fields.one_of("modality", {"image", "audio", "video"});
-  info.data.modality = modality == "audio" ? Modality::audio : modality == "video" ? Modality::video : Modality::image;
-  const std::size_t dimensions = modality == "audio" ? 2 : modality == "image" ? 3 : 4;
-  const Json& shape = fields.at("shape");
-  if (!shape.is_array() || shape.size() != dimensions) {
-    fields.fail("shape", "must be " + std::to_string(dimensions) + " sizes for " + modality);
+  data.modality = modality == "audio" ? Modality::audio : modality == "video" ? Modality::video : Modality::image;
+  return modality == "audio" ? 2 : modality == "image" ? 3 : 4;
+}
+
+void read_rate_and_range(const Fields& fields, DataSpace& data) {
+  data.rate = data.modality == Modality::audio   ? static_cast<double>(fields.whole("sample_rate", 1, most))
+              : data.modality == Modality::video ? fields.positive("frame_rate")
+                                                 : 0;
+  if (!fields.has("range")) return;
+  const Json& range = fields.at("range");
+  if (!range.is_array() || range.size() != 2 || !range[0].is_number() || !range[1].is_number() ||
+      range[0].get<double>() >= range[1].get<double>()) {
+    fields.fail("range", "must be two numbers, the lower first");
   }
-  for (const Json& size : shape) {
-    if (!size.is_number_integer() || size.get<std::int64_t>() < 1 || size.get<std::int64_t>() > most) {
-      fields.fail("shape", "must hold whole numbers in [1, " + std::to_string(most) + "]");
-    }
-    info.sample.shape.push_back(size.get<std::int64_t>());
-    info.sample.sizes.push_back({size.get<std::int64_t>()});
+  data.range_low = range[0].get<double>();
+  data.range_high = range[1].get<double>();
+}
+
+/// Multiples and defaults of free sizes, and the halo: format 2.
+std::map<std::string, std::int64_t> read_free_sizes(const Fields& fields, SampleSpace& space) {
+  if (fields.has("halo")) space.halo = fields.whole("halo", 0, most);
+  std::map<std::string, std::int64_t> defaults;
+  Names free;
+  for (const Size& size : space.sizes) {
+    if (!size.name.empty()) free.push_back(size.name);
   }
-  info.data.shape = info.sample.shape;
-  info.data.sizes = info.sample.sizes;
-  info.data.rate = info.data.modality == Modality::audio   ? static_cast<double>(fields.whole("sample_rate", 1, most))
-                   : info.data.modality == Modality::video ? fields.positive("frame_rate")
-                                                           : 0;
-  if (fields.has("range")) {
-    const Json& range = fields.at("range");
-    if (!range.is_array() || range.size() != 2 || !range[0].is_number() || !range[1].is_number() ||
-        range[0].get<double>() >= range[1].get<double>()) {
-      fields.fail("range", "must be two numbers, the lower first");
-    }
-    info.data.range_low = range[0].get<double>();
-    info.data.range_high = range[1].get<double>();
+  const std::int64_t multiple = fields.has("multiple") ? fields.whole("multiple", 1, most) : 1;
+  if (free.empty()) return defaults;
+  const Fields given = fields.object("default", free);
+  for (const std::string& name : free) {
+    defaults[name] = given.whole(name, 1, most);
+    if (defaults[name] % multiple != 0)
+      given.fail(name, "must be a multiple of sample.multiple = " + std::to_string(multiple));
+    if (multiple > 1) space.multiples[name] = multiple;
   }
+  return defaults;
+}
+
+/// Where a decoder stands behind the sampler, what is saved is another space than what is sampled.
+void read_spaces(const Fields& root, std::int64_t format, ModelInfo& info) {
+  const bool apart = format > 1 && root.has("data");
+  const Names data_names{"modality", "shape", "range", "sample_rate", "frame_rate"};
+  Names sample_names = apart ? Names{"shape"} : data_names;
+  if (format > 1) sample_names.insert(sample_names.end(), {"multiple", "default", "halo"});
+  const Fields sample = root.object("sample", sample_names);
+  const FreeSizes free = format > 1 ? FreeSizes::plain : FreeSizes::none;
+  if (!apart) {
+    const std::size_t dimensions = read_modality(sample, info.data);
+    info.sample.sizes = read_sizes(sample, "shape", dimensions, free, name_of(info.data.modality));
+    const auto defaults = format > 1 ? read_free_sizes(sample, info.sample) : std::map<std::string, std::int64_t>{};
+    info.sample.shape = default_shape(sample, info.sample.sizes, defaults);
+    info.data.sizes = info.sample.sizes;
+    info.data.shape = info.sample.shape;
+    read_rate_and_range(sample, info.data);
+    return;
+  }
+  info.sample.sizes = read_sizes(sample, "shape", std::nullopt, free, "one sample");
+  const auto defaults = read_free_sizes(sample, info.sample);
+  info.sample.shape = default_shape(sample, info.sample.sizes, defaults);
+  const Fields data = root.object("data", data_names);
+  const std::size_t dimensions = read_modality(data, info.data);
+  info.data.sizes = read_sizes(data, "shape", dimensions, FreeSizes::times, name_of(info.data.modality));
+  info.data.shape = default_shape(data, info.data.sizes, defaults);
+  read_rate_and_range(data, info.data);
 }
 
 void read_labels(const Fields& fields, ModelInfo& info) {
   info.label_count = fields.whole("count", 1, most);
-  ConditionInfo condition;
-  condition.name = "label";
-  condition.kind = ConditionKind::label;
-  info.conditions.push_back(std::move(condition));
   if (fields.has("encoding")) info.one_hot_labels = fields.one_of("encoding", {"index", "one_hot"}) == "one_hot";
   if (fields.has("names")) {
     const Json& names = fields.at("names");
@@ -162,6 +281,119 @@ void read_labels(const Fields& fields, ModelInfo& info) {
     }
   }
   if (fields.has("null")) info.null_label = fields.whole("null", info.label_count, 2 * most);
+}
+
+std::vector<std::int64_t> read_tokens(const Fields& fields, const std::string& name, std::int64_t count) {
+  const Json& tokens = fields.at(name);
+  const bool fits = tokens.is_array() && static_cast<std::int64_t>(tokens.size()) == count &&
+                    std::all_of(tokens.begin(), tokens.end(),
+                                [](const Json& t) { return t.is_number_integer() && t.get<std::int64_t>() >= 0; });
+  if (!fits) fields.fail(name, "must be " + std::to_string(count) + " token numbers of 0 or more, as shape has it");
+  return tokens.get<std::vector<std::int64_t>>();
+}
+
+/// One of `conditions`: format 2.
+ConditionInfo read_condition(const Fields& fields, const std::string& kind, ModelInfo& info) {
+  ConditionInfo condition;
+  condition.name = fields.text("name");
+  if (condition.name.empty() || condition.name.size() > 64) fields.fail("name", "must have 1 to 64 characters");
+  const auto sizes = [&](std::size_t dimensions, FreeSizes free) {
+    condition.sizes = read_sizes(fields, "shape", dimensions, free, kind);
+  };
+  if (kind == "class") {
+    condition.kind = ConditionKind::label;
+    if (info.label_count > 0) fields.fail("kind", "must not stand twice: a model has one set of labels");
+    read_labels(fields, info);
+  } else if (kind == "scalar") {
+    condition.kind = ConditionKind::scalar;
+    const Json& range = fields.at("range");
+    if (!range.is_array() || range.size() != 2 || !range[0].is_number() || !range[1].is_number() ||
+        !(range[0].get<double>() <= range[1].get<double>())) {
+      fields.fail("range", "must be two numbers, the lower first");
+    }
+    condition.low = range[0].get<double>();
+    condition.high = range[1].get<double>();
+    condition.default_value = fields.number("default", condition.low, condition.high, "a number in its range");
+  } else if (kind == "vector") {
+    condition.kind = ConditionKind::vector;
+    sizes(1, FreeSizes::none);
+  } else if (kind == "tokens") {
+    condition.kind = ConditionKind::tokens;
+    if (find_condition(info, ConditionKind::tokens)) fields.fail("kind", "must not stand twice: a model has one text");
+    sizes(2, FreeSizes::none);
+    const std::int64_t length = condition.sizes[0].number;
+    if (fields.has("null")) condition.null_tokens = read_tokens(fields, "null", length);
+    if (fields.has("pad")) condition.pad = fields.whole("pad", 0, std::int64_t{1} << 31);
+    if (fields.has("mask")) condition.mask = fields.truth("mask");
+  } else {
+    condition.kind = ConditionKind::image;
+    sizes(3, FreeSizes::times);
+    for (const Size& size : condition.sizes) {
+      if (!size.name.empty() && !default_sizes(info.sample).contains(size.name))
+        fields.fail("shape", "has the free size " + size.name + ", which sample.shape has not");
+    }
+  }
+  return condition;
+}
+
+void read_conditions(const Fields& root, ModelInfo& info) {
+  static const std::map<std::string, Names> kinds{{"class", {"count", "names", "null", "encoding"}},
+                                                  {"scalar", {"default", "range"}},
+                                                  {"vector", {"shape"}},
+                                                  {"tokens", {"shape", "null", "pad", "mask"}},
+                                                  {"image", {"shape"}}};
+  Names names;
+  for (const auto& [name, fields] : kinds) names.push_back(name);
+  for (const Fields& any : root.objects("conditions", 16)) {
+    const std::string kind = any.one_of("kind", names);
+    Names known{"name", "kind"};
+    known.insert(known.end(), kinds.at(kind).begin(), kinds.at(kind).end());
+    ConditionInfo condition = read_condition(any.only(known), kind, info);
+    for (const ConditionInfo& other : info.conditions) {
+      if (other.name == condition.name) any.fail("name", "must not stand twice");
+    }
+    info.conditions.push_back(std::move(condition));
+  }
+}
+
+/// Format 1 has the labels first, then the guidance scale.
+void read_conditions_of_format1(const Fields& root, const Fields& network, ModelInfo& info) {
+  if (root.has("labels")) {
+    read_labels(root.object("labels", {"count", "names", "encoding", "null"}), info);
+    ConditionInfo label;
+    label.name = "label";
+    label.kind = ConditionKind::label;
+    info.conditions.push_back(std::move(label));
+  }
+  if (!network.has("guidance_input")) return;
+  ConditionInfo guidance;
+  guidance.name = "guidance";
+  guidance.high = 1e6;
+  guidance.default_value = network.object("guidance_input", {"default"})
+                               .number("default", guidance.low, guidance.high, "a number of 0 or more");
+  info.conditions.push_back(std::move(guidance));
+}
+
+/// A file beside the JSON, whose name leads nowhere else.
+void read_components(const Fields& root, ModelInfo& info) {
+  const Fields fields = root.object("components", {"denoiser", "decoder", "text_encoder"});
+  for (const std::string name : {"denoiser", "decoder", "text_encoder"}) {
+    if (!fields.has(name)) continue;
+    const std::string file = fields.text(name);
+    const bool plain = !file.empty() && file.size() <= 255 && file[0] != '.' &&
+                       file.find_first_of(std::string("/\\\0", 3)) == std::string::npos;
+    if (!plain) fields.fail(name, "must be the name of a file in the model's folder");
+    info.components[name] = file;
+  }
+  if (!info.components.contains("denoiser")) fields.at("denoiser");
+  const bool text = find_condition(info, ConditionKind::tokens);
+  if (text && !info.components.contains("text_encoder"))
+    root.fail("components", "must name a text_encoder: there is a condition of kind tokens");
+  if (!text && info.components.contains("text_encoder"))
+    root.fail("components", "has a text_encoder, but no condition is of kind tokens");
+  if (root.has("data") != info.components.contains("decoder"))
+    root.fail("components", root.has("data") ? "must name a decoder: data is another space than sample"
+                                             : "has a decoder, but there is no data that says what it gives");
 }
 
 void read_timesteps(const Fields& fields, ModelInfo& info) {
@@ -180,16 +412,18 @@ void read_timesteps(const Fields& fields, ModelInfo& info) {
   }
 }
 
-void read_network(const Fields& fields, ModelInfo& info) {
-  const auto [input, input_row] = fields.kind("noise_input", noise_inputs());
+void read_network(const Fields& fields, std::int64_t format, ModelInfo& info) {
+  const auto [input, input_row] = fields.kind("noise_input", noise_inputs(), format);
   info.noise_input = input_row->name;
   if (input.has("scale") || info.noise_input == "log_sigma")
     info.noise_scale = input.positive("scale");
   else
     info.noise_scale = 1;
+  if (input.has("shift")) info.flow_shift = input.positive("shift");
+  if (input.has("noise_scale")) info.flow_noise_scale = input.positive("noise_scale");
   if (info.noise_input == "timestep") read_timesteps(input, info);
 
-  const auto [prediction, prediction_row] = fields.kind("prediction", predictions());
+  const auto [prediction, prediction_row] = fields.kind("prediction", predictions(), format);
   info.prediction = prediction_row->name;
   const bool needs_data = info.prediction == "edm" || info.prediction == "trigflow";
   if (needs_data || prediction.has("sigma_data")) info.sigma_data = prediction.positive("sigma_data");
@@ -202,14 +436,6 @@ void read_network(const Fields& fields, ModelInfo& info) {
   }
   if (info.noise_input == "angle" && !needs_data) {
     input.fail("kind", "needs a prediction with sigma_data: edm or trigflow");
-  }
-  if (fields.has("guidance_input")) {
-    ConditionInfo guidance;
-    guidance.name = "guidance";
-    guidance.high = 1e6;
-    guidance.default_value =
-        fields.object("guidance_input", {"default"}).number("default", 0, 1e6, "a number of 0 or more");
-    info.conditions.push_back(std::move(guidance));
   }
 }
 
@@ -226,10 +452,8 @@ void require_within_timesteps(const Fields& noise, const ModelInfo& info) {
 
 void read_sampling(const Fields& fields, const std::string& file, ModelInfo& info) {
   if (fields.has("renoise")) info.renoise_by_level = fields.one_of("renoise", {"boundary", "level"}) == "level";
-  if (fields.has("clip_denoised")) {
-    if (!fields.at("clip_denoised").is_boolean()) fields.fail("clip_denoised", "must be true or false");
-    info.clip_denoised = fields.at("clip_denoised").get<bool>();
-  }
+  if (fields.has("start")) info.starts_from_unit_noise = fields.one_of("start", {"unit", "level"}) == "unit";
+  if (fields.has("clip_denoised")) info.clip_denoised = fields.truth("clip_denoised");
   if (!fields.has("levels")) return;
   if (!fields.at("levels").is_object()) fields.fail("levels", "must be an object: a number of steps to its levels");
   for (const auto& [key, value] : fields.at("levels").items()) {
@@ -251,40 +475,78 @@ void read_sampling(const Fields& fields, const std::string& file, ModelInfo& inf
 
 }  // namespace
 
-ModelInfo parse_metadata(const std::string& json, const std::string& file) {
-  Json root;
+namespace {
+
+constexpr int deepest = 64;
+
+/// The text as JSON, no deeper than what reads it and writes it again bears. Throws Error (model).
+Json parse(const std::string& json, const std::string& file) {
+  bool deep = false;
   try {
-    root = Json::parse(json);
+    Json root = Json::parse(json, [&](int depth, Json::parse_event_t, Json&) {
+      if (depth > deepest) deep = true;
+      return !deep;
+    });
+    if (!deep) return root;
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::model, file + ": onestep.json is not valid JSON: " + error.what());
   }
-  const Fields fields(
-      root, "", file,
-      {"format", "name", "license", "role", "sample", "labels", "network", "noise", "sampling", "card"});
-  const std::int64_t format = fields.whole("format", 1, most);
-  if (format != 1) {
+  throw Error(ErrorKind::model, file + ": onestep.json nests deeper than " + std::to_string(deepest) + " levels");
+}
+
+}  // namespace
+
+ModelInfo parse_metadata(const std::string& json, const std::string& file) {
+  const Json root = parse(json, file);
+  const Names any = root.is_object() ? [&] {
+    Names names;
+    for (const auto& [name, value] : root.items()) names.push_back(name);
+    return names;
+  }()
+                                     : Names{};
+  const std::int64_t format = Fields(root, "", file, any).whole("format", 1, most);
+  if (format > 2) {
     throw Error(ErrorKind::model, file + ": onestep.json: format = " + std::to_string(format) +
-                                      ", but this version reads format 1; use a newer onestep");
+                                      ", but this version reads formats up to 2; use a newer onestep");
   }
+  Names known{"format", "name", "license", "role", "sample", "network", "noise", "sampling", "card"};
+  if (format == 1)
+    known.insert(known.end(), {"labels"});
+  else
+    known.insert(known.end(), {"components", "data", "conditions"});
+  const Fields fields(root, "", file, known);
   ModelInfo info;
   info.name = fields.text("name");
   if (fields.has("license")) info.license = fields.text("license");
   const std::string role = fields.one_of("role", {"consistency", "diffusion", "flow_map"});
   info.role = role == "consistency" ? Role::consistency : role == "diffusion" ? Role::diffusion : Role::flow_map;
-  read_sample(fields.object("sample", {"modality", "shape", "range", "sample_rate", "frame_rate"}), info);
-  if (fields.has("labels")) read_labels(fields.object("labels", {"count", "names", "encoding", "null"}), info);
-  read_network(fields.object("network", {"noise_input", "prediction", "guidance_input"}), info);
+  read_spaces(fields, format, info);
+  Names network_names{"noise_input", "prediction"};
+  if (format == 1) network_names.emplace_back("guidance_input");
+  const Fields network = fields.object("network", network_names);
+  if (format == 1)
+    read_conditions_of_format1(fields, network, info);
+  else if (fields.has("conditions"))
+    read_conditions(fields, info);
+  read_network(network, format, info);
+  if (fields.has("components")) read_components(fields, info);
+  if (fields.has("data") && !fields.has("components")) fields.fail("data", "needs components with a decoder");
 
   const Fields noise = fields.object("noise", {"sigma_min", "sigma_max", "rho"});
   info.sigma_min = noise.positive("sigma_min");
   info.sigma_max = noise.positive("sigma_max");
   if (info.sigma_max <= info.sigma_min) noise.fail("sigma_max", "must be above sigma_min");
-  info.rho = noise.positive("rho");
+  if (format == 1 || noise.has("rho")) info.rho = noise.positive("rho");
   require_within_timesteps(noise, info);
   if (info.boundary_sigma > info.sigma_min) noise.fail("sigma_min", "must not be below prediction.boundary_sigma");
 
   if (fields.has("sampling")) {
-    read_sampling(fields.object("sampling", {"levels", "renoise", "clip_denoised"}), file, info);
+    Names names{"levels", "renoise", "clip_denoised"};
+    if (format > 1) names.emplace_back("start");
+    const Fields sampling = fields.object("sampling", names);
+    read_sampling(sampling, file, info);
+    if (info.clip_denoised && fields.has("data"))
+      sampling.fail("clip_denoised", "must be false: samples are what the decoder takes, which has no range");
   }
   if (fields.has("card")) {
     if (!root["card"].is_object()) fields.fail("card", "must be an object");

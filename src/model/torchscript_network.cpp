@@ -1,10 +1,11 @@
-#include <caffe2/serialize/inline_container.h>
+#include "torchscript_network.hpp"
+
 #include <torch/csrc/jit/passes/canonicalize_graph_fuser_ops.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <set>
 
@@ -12,12 +13,9 @@
 #include "engine.hpp"
 #include "exact_convolutions.hpp"
 #include "gpu.hpp"
-#include "metadata.hpp"
-#include "model_file.hpp"
 #include "onestep/error.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
-#include "other_files.hpp"
 #include "preconditioning.hpp"
 #include "script.hpp"
 #include "torch_error.hpp"
@@ -152,50 +150,6 @@ void check_row(const Tensor& both, const std::string& file, int row, const Tenso
   }
 }
 
-}  // namespace
-
-ModelInfo read_model_info(const std::string& file) {
-  std::error_code error;
-  const auto status = std::filesystem::status(file, error);
-  if (!std::filesystem::exists(status)) throw Error(ErrorKind::model, file + ": no such file");
-  if (std::filesystem::is_directory(status))
-    throw Error(ErrorKind::model, file + ": is a folder; give the model file in it");
-  if (!std::filesystem::is_regular_file(status)) {
-    throw Error(ErrorKind::model, file + ": is a pipe or a device; give the path of an ordinary file");
-  }
-  const auto size = std::filesystem::file_size(file, error);
-  if (error) throw Error(ErrorKind::model, file + ": can't be read: " + error.message());
-  if (size == 0) throw Error(ErrorKind::model, file + ": is empty; copy or export it again");
-  std::string json;
-  try {
-    caffe2::serialize::PyTorchStreamReader reader(file);
-    if (!reader.hasRecord("constants.pkl")) {
-      const std::string kind = other_kind_of_file(file);
-      throw Error(
-          ErrorKind::model,
-          file + ": is " +
-              (kind.empty() ? "no TorchScript file (a Python state dict?); write one with models/export.py" : kind));
-    }
-    if (!reader.hasRecord("extra/onestep.json")) {
-      throw Error(ErrorKind::model,
-                  file + ": is TorchScript, but holds no onestep.json; write it with models/export.py");
-    }
-    const auto [data, length] = reader.getRecord("extra/onestep.json");
-    json.assign(static_cast<const char*>(data.get()), length);
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& e) {
-    const std::string kind = other_kind_of_file(file);
-    throw Error(ErrorKind::model, file + ": is " +
-                                      (kind.empty() ? "no TorchScript file, or is damaged (" + in_one_line(e) +
-                                                          "); copy or export it again"
-                                                    : kind));
-  }
-  return parse_metadata(json, file);
-}
-
-namespace {
-
 /// What the engine compiles for the CPU, or why it can't.
 struct Traced {
   std::optional<engine::Trace> trace = {};
@@ -209,6 +163,11 @@ Traced try_trace(const torch::jit::Module& module, const NetworkInput& one, cons
   } catch (const std::exception& reason) {  // libtorch's too: what it cannot do alone, it can in the whole
     return {.why_not = in_one_line(reason)};
   }
+}
+
+bool has_free_sizes(const Signature& signature) {
+  const std::vector<Size>& x = signature.inputs.front().shape;
+  return std::any_of(x.begin() + 1, x.end(), [](const Size& size) { return !size.name.empty(); });
 }
 
 /// The network, compiled or as it is, in the precision that was asked for or that is the best. `expected`: what it made
@@ -237,6 +196,7 @@ LoadedNetwork choose_network(const torch::jit::Module& module, const Traced& tra
     return LoadedNetwork{plain(why_not, asked), in_use("libtorch runs the network as it is")};
   };
   if (!options.compile) return as_it_is("it was asked to run as it is");
+  if (on_cpu && has_free_sizes(exact.signature())) return as_it_is("it takes samples of any size");
   if (on_cpu && !traced.trace) return as_it_is(traced.why_not);
   std::string why =
       on_cpu ? "this CPU has neither AMX nor AVX512-BF16" : "this GPU is not faster at bf16 than at float32";

@@ -27,8 +27,8 @@ double root_mean_square(const Tensor& x) { return x.square().mean().sqrt().item<
 }  // namespace
 
 std::vector<Check> Generator::check() const {
-  const auto& [file, info, device, network, precision] = *parts_;
-  return translated(file, [&] {
+  const auto& [file, info, device, network, decoder, text_encoder, precision] = *parts_;
+  return translated(file, [&, &info = info, &network = network, device = device] {
     const torch::InferenceMode guard;
     const std::vector<std::uint64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
     const auto n = static_cast<std::int64_t>(seeds.size());
@@ -49,6 +49,7 @@ std::vector<Check> Generator::check() const {
     const Tensor drawn = f(start, info.sigma_max, 0);
     Condition first = condition;
     if (first.label.defined()) first.label = first.label.narrow(0, 0, 1);
+    for (auto& [name, value] : first.others) value = value.narrow(0, 0, 1);
     const Tensor alone = Denoiser(*network, info, first)(start.narrow(0, 0, 1), info.sigma_max, 0);
     // As on loading: kernels may sum in another order for another batch size, and not more.
     checks.push_back(onestep::check("the same alone and in a batch", largest(alone - drawn.narrow(0, 0, 1)), 1e-3));
@@ -78,9 +79,12 @@ std::vector<Check> Generator::check() const {
 }
 
 EngineReport Generator::engine(std::int64_t batch) const {
-  const auto& [file, info, device, network, precision] = *parts_;
-  if (batch < 1) throw Error(ErrorKind::usage, "batch = " + std::to_string(batch) + " must be 1 or more");
-  return translated(file, [&] {
+  const auto& [file, info, device, network, decoder, text_encoder, precision] = *parts_;
+  constexpr std::int64_t most = 65536;  // what is measured there stays the same beyond
+  if (batch < 1 || batch > most)
+    throw Error(ErrorKind::usage,
+                "batch = " + std::to_string(batch) + " must lie in [1, " + std::to_string(most) + "]");
+  return translated(file, [&, &info = info, &network = network, device = device] {
     const torch::InferenceMode guard;
     std::vector<std::uint64_t> seeds(static_cast<std::size_t>(batch));
     std::iota(seeds.begin(), seeds.end(), 0);

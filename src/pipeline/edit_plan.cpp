@@ -102,8 +102,12 @@ Editing sample_of(const Denoise& task, const ModelInfo& info) {
 }  // namespace
 
 void plan_edit(Plan& plan, const Edit& edit, const ModelInfo& info) {
-  const Editing sample = std::visit([&](const auto& task) { return sample_of(task, info); }, edit);
-  if (!sample) return;
+  if (std::holds_alternative<std::monostate>(edit)) return;
+  if (info.components.contains("decoder"))
+    refuse(info.name + " can't edit: its samples are what a decoder takes, and it has no encoder");
+  ModelInfo sized = info;
+  sized.sample.shape = plan.sample_shape;
+  const Editing sample = std::visit([&](const auto& task) { return sample_of(task, sized); }, edit);
   if (plan.name != "consistency") {
     refuse("editing is done by the sampler consistency, on a consistency model; sampler " + plan.name + " can't");
   }

@@ -8,15 +8,12 @@
 #include <chrono>
 #include <cmath>
 
+#include "conditions.hpp"
 #include "model_file.hpp"
-#include "noise.hpp"
-#include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
-#include "onestep/tensor/model.hpp"
 #include "onestep/tensor/noise.hpp"
 #include "parts.hpp"
 #include "plan.hpp"
-#include "precision.hpp"
 #include "preconditioning.hpp"
 #include "shipped_models.hpp"
 #include "torch_error.hpp"
@@ -31,11 +28,15 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 /// Leaves a sampler between two network calls.
 struct Stopped {};
 
+/// What the caller's own function threw, on its way to him: it is no failure of the network.
+struct ThrownByCaller {
+  std::exception_ptr exception;
+};
+
 /// Samples that may still be on their way from a GPU.
 class Batch {
  public:
-  Batch(std::vector<std::uint64_t> seeds, std::vector<std::int64_t> labels, const Tensor& x)
-      : seeds(std::move(seeds)), labels(std::move(labels)) {
+  Batch(Rows rows, const Tensor& x) : rows(std::move(rows)) {
     const Tensor values = x.to(torch::kFloat32).contiguous();
     if (values.is_cpu()) {
       here_ = values;
@@ -53,19 +54,169 @@ class Batch {
     return here_;
   }
 
-  std::vector<std::uint64_t> seeds;
-  std::vector<std::int64_t> labels;
+  Rows rows;
 
  private:
   Tensor here_;
   std::optional<c10::Event> arrived_;
 };
 
-std::string list(const std::vector<std::uint64_t>& seeds) {
-  std::string text;
-  for (std::size_t i = 0; i < seeds.size() && i < 10; ++i) text += (i ? ", " : "") + std::to_string(seeds[i]);
-  return seeds.size() > 10 ? text + " and " + std::to_string(seeds.size() - 10) + " more" : text;
-}
+/// A request's way from seeds to samples: conditions, noise, sampling, decoding, handing over.
+class Drawing {
+ public:
+  Drawing(const Model& model, const Request& request, const Sink& sink, const OnProgress& on_progress,
+          std::stop_token stop)
+      : model_(model),
+        request_(request),
+        plan_(make_plan(request, model.info)),
+        batch_(std::min<std::size_t>(static_cast<std::size_t>(request.batch), request.seeds.size())),
+        sink_(sink),
+        on_progress_(on_progress),
+        stop_(std::move(stop)),
+        report_(report_of(plan_, model.info)) {
+    const std::size_t count = request.seeds.size();
+    progress_.samples = static_cast<std::int64_t>(count);
+    progress_.calls = plan_.calls * static_cast<std::int64_t>((count - 1) / batch_ + 1);
+  }
+
+  static Report report_of(const Plan& plan, const ModelInfo& info) {
+    Report report;
+    report.sampler = plan.name;
+    report.levels = plan.levels;
+    report.nfe = nfe(plan, info);
+    report.shape = plan.data_shape;
+    return report;
+  }
+
+  template <typename Work>
+  auto timed(Work work) {
+    const auto started = Clock::now();
+    auto result = work();
+    report_.seconds += seconds_since(started);
+    return result;
+  }
+
+  Report run() {
+    // A GPU computes the next batch while this one is handed over.
+    std::optional<Batch> on_its_way;
+    const auto hand_over_last = [&] {
+      if (auto batch = std::exchange(on_its_way, std::nullopt)) hand_over(*batch);
+    };
+    try {
+      for (std::size_t first = 0; first < request_.seeds.size(); first += batch_) {
+        std::optional<Batch> batch;
+        try {
+          const Rows rows = rows_of(request_, model_.info, first, std::min(batch_, request_.seeds.size() - first));
+          batch = timed([&] { return translated(model_.file, [&] { return draw(rows); }); });
+        } catch (const Stopped&) {
+          report_.stopped = true;
+          break;
+        } catch (...) {
+          hand_over_last();  // what is finished is not lost
+          throw;
+        }
+        hand_over_last();
+        on_its_way = std::move(batch);
+        if (model_.device.is_cpu()) hand_over_last();
+      }
+      hand_over_last();
+    } catch (const ThrownByCaller& thrown) {
+      std::rethrow_exception(thrown.exception);
+    }
+    require_whole();
+    return std::move(report_);
+  }
+
+ private:
+  Batch draw(const Rows& rows) {
+    const torch::InferenceMode guard;
+    const Condition condition = condition_of(model_, request_, rows, plan_.guidance);
+    const NoiseSource z = noise_of(rows);
+    const Denoiser denoiser(*model_.network, model_.info, condition);
+    const Tensor start = initial_scale(model_.info, plan_.levels.front()) * z(0);
+    const Tensor x = plan_.sample(watched(denoiser), start, z);
+    return {rows, decoded(x)};
+  }
+
+  NoiseSource noise_of(const Rows& rows) const {
+    if (request_.noise.empty()) {
+      return [seeded = seeded_noise(rows.seeds, plan_.sample_shape), device = model_.device](std::uint32_t draw) {
+        return on_device(seeded(draw), device);
+      };
+    }
+    std::vector<std::int64_t> sizes = plan_.sample_shape;
+    const std::int64_t size = c10::multiply_integers(sizes);
+    sizes.insert(sizes.begin(), static_cast<std::int64_t>(rows.seeds.size()));
+    return [this, sizes, size, first = rows.first](std::uint32_t draw) {
+      const std::size_t place = draw * request_.seeds.size() + first;
+      const float* values = request_.noise.data() + place * static_cast<std::size_t>(size);
+      return on_device(torch::from_blob(const_cast<float*>(values), sizes), model_.device);
+    };
+  }
+
+  /// The denoiser, counted, and left where a stop was asked for.
+  FlowMapFunction watched(const Denoiser& denoiser) {
+    return [this, &denoiser](const Tensor& x, double sigma, double target) {
+      if (stop_.stop_requested()) throw Stopped{};
+      Tensor denoised = denoiser(x, sigma, target);
+      ++progress_.calls_done;
+      tell();
+      return denoised;
+    };
+  }
+
+  Tensor decoded(const Tensor& x) { return model_.decoder ? model_.decoder->forward({x, {}}) : x; }
+
+  void hand_over(Batch& batch) {
+    const Tensor x = timed([&] { return translated(model_.file, [&] { return batch.wait(); }); });
+    const std::int64_t size = c10::multiply_integers(plan_.data_shape);
+    for (std::size_t i = 0; i < batch.rows.seeds.size(); ++i) {
+      const float* values = x.const_data_ptr<float>() + static_cast<std::int64_t>(i) * size;
+      if (!std::all_of(values, values + size, [](float v) { return std::isfinite(v); })) {
+        broken_.push_back(batch.rows.seeds[i]);
+        continue;
+      }
+      Sample sample{batch.rows.seeds[i], std::nullopt, {}, plan_.data_shape};
+      if (!batch.rows.labels.empty()) sample.label = batch.rows.labels[i];
+      translated(model_.file, [&] { sample.values.assign(values, values + size); });
+      ++report_.count;
+      sink_(std::move(sample));
+    }
+    progress_.samples_done += static_cast<std::int64_t>(batch.rows.seeds.size());
+    tell();
+  }
+
+  void tell() const {
+    if (!on_progress_) return;
+    try {
+      on_progress_(progress_);
+    } catch (...) {
+      throw ThrownByCaller{std::current_exception()};
+    }
+  }
+
+  void require_whole() const {
+    if (broken_.empty()) return;
+    std::string seeds;
+    for (std::size_t i = 0; i < broken_.size() && i < 10; ++i) seeds += (i ? ", " : "") + std::to_string(broken_[i]);
+    if (broken_.size() > 10) seeds += " and " + std::to_string(broken_.size() - 10) + " more";
+    throw NumericalError(model_.file + ": NaN or infinity in " + std::to_string(broken_.size()) + " of " +
+                             std::to_string(request_.seeds.size()) + " samples, seeds " + seeds +
+                             "; the others are whole. onestep inspect --check tests the model",
+                         broken_);
+  }
+
+  const Model& model_;
+  const Request& request_;
+  Plan plan_;
+  std::size_t batch_;
+  const Sink& sink_;
+  const OnProgress& on_progress_;
+  std::stop_token stop_;
+  Report report_;
+  Progress progress_;
+  std::vector<std::uint64_t> broken_;
+};
 
 }  // namespace
 
@@ -77,145 +228,37 @@ Generator::Generator(Generator&&) noexcept = default;
 Generator& Generator::operator=(Generator&&) noexcept = default;
 Generator::~Generator() = default;
 
+Generator Generator::load(const std::string& model, const LoadOptions& options) {
+  return Generator(std::unique_ptr<Parts>(new Parts{load_model(model, options)}));
+}
+
 const ModelInfo& Generator::info() const noexcept { return parts_->info; }
 
 const std::string& Generator::file() const noexcept { return parts_->file; }
 
 const PrecisionInUse& Generator::precision() const noexcept { return parts_->precision; }
 
-Model load_model(const std::string& model, const LoadOptions& options) {
-  const torch::Device device = find_device(options.device);
-  const std::string file = find_model(model);
-  ModelInfo info = read_model_info(file);
-  const ComparePrecisions compare = [&](Network& exact, Network& reduced) {
-    return compare_precisions(info, device, exact, reduced);
-  };
-  auto [network, precision] = load_torchscript(file, info, {device, options.compile, options.precision, compare});
-  return {file, std::move(info), device, std::move(network), std::move(precision)};
-}
-
-Generator Generator::load(const std::string& model, const LoadOptions& options) {
-  return Generator(std::unique_ptr<Parts>(new Parts{load_model(model, options)}));
-}
-
-namespace {
-
-Report report_of(const Plan& plan, const ModelInfo& info) {
-  Report report;
-  report.sampler = plan.name;
-  report.levels = plan.levels;
-  report.nfe = nfe(plan, info);
-  return report;
-}
-
-}  // namespace
-
 Report Generator::plan(const Request& request) const {
-  return report_of(make_plan(request, parts_->info), parts_->info);
+  return Drawing::report_of(make_plan(request, parts_->info), parts_->info);
 }
 
-Report Generator::generate(const Request& request, const Sink& sink, const OnProgress& on_progress,
-                           std::stop_token stop) const {
-  const auto& [file, info, device, network, precision] = *parts_;
-  const std::int64_t sample_size = c10::multiply_integers(info.sample.shape);  // values
-  const Plan plan = make_plan(request, info);
-  const auto count = static_cast<std::int64_t>(request.seeds.size());
-  Report report = report_of(plan, info);
-  Progress progress;
-  progress.calls = plan.calls * ((count + request.batch - 1) / request.batch);
-  progress.samples = count;
-  std::vector<std::uint64_t> broken;
-
-  const auto draw = [&](std::int64_t first, std::int64_t n) {
-    const std::vector<std::uint64_t> seeds(request.seeds.begin() + first, request.seeds.begin() + first + n);
-    std::vector<std::int64_t> labels;
-    for (std::int64_t i = 0; i < n && info.label_count > 0; ++i) {
-      labels.push_back(request.labels.empty() ? random_label(seeds[i], info.label_count)
-                                              : request.labels[(first + i) % request.labels.size()]);
-    }
-    const Denoiser denoiser(*network, info,
-                            {.label = labels.empty() ? Tensor() : torch::tensor(labels), .guidance = plan.guidance});
-    const FlowMapFunction denoise = [&](const Tensor& x, double sigma, double target) {
-      if (stop.stop_requested()) throw Stopped{};
-      Tensor denoised = denoiser(x, sigma, target);
-      ++progress.calls_done;
-      if (on_progress) on_progress(progress);
-      return denoised;
-    };
-    const NoiseSource seeded = seeded_noise(seeds, info.sample.shape);
-    const NoiseSource z = [&](std::uint32_t draw) {
-      if (request.noise.empty()) return on_device(seeded(draw), device);
-      std::vector<std::int64_t> sizes = info.sample.shape;
-      sizes.insert(sizes.begin(), n);
-      const float* values = request.noise.data() + (draw * count + first) * sample_size;
-      return on_device(torch::from_blob(const_cast<float*>(values), sizes), device);
-    };
-    return Batch(seeds, labels, plan.sample(denoise, initial_scale(info, plan.levels.front()) * z(0), z));
-  };
-  const auto hand_over = [&](Batch& batch) {
-    const auto started = Clock::now();
-    const Tensor x = translated(file, [&] { return batch.wait(); });
-    report.seconds += seconds_since(started);
-    for (std::size_t i = 0; i < batch.seeds.size(); ++i) {
-      const float* values = x.const_data_ptr<float>() + static_cast<std::int64_t>(i) * sample_size;
-      Sample sample{batch.seeds[i],
-                    batch.labels.empty() ? std::nullopt : std::optional(batch.labels[i]),
-                    {values, values + sample_size}};
-      if (std::all_of(sample.values.begin(), sample.values.end(), [](float v) { return std::isfinite(v); })) {
-        ++report.count;
-        sink(std::move(sample));
-      } else {
-        broken.push_back(batch.seeds[i]);
-      }
-    }
-    progress.samples_done += static_cast<std::int64_t>(batch.seeds.size());
-    if (on_progress) on_progress(progress);
-  };
-
-  // A GPU computes the next batch while this one is handed over.
-  std::optional<Batch> on_its_way;
-  const auto hand_over_last = [&] {
-    if (auto batch = std::exchange(on_its_way, std::nullopt)) hand_over(*batch);
-  };
-  for (std::int64_t first = 0; first < count && !report.stopped; first += request.batch) {
-    const auto started = Clock::now();
-    std::optional<Batch> batch;
-    try {
-      batch = translated(file, [&] {
-        const torch::InferenceMode guard;
-        return draw(first, std::min(request.batch, count - first));
-      });
-    } catch (const Stopped&) {
-      report.stopped = true;
-    } catch (...) {
-      hand_over_last();  // what is finished is not lost
-      throw;
-    }
-    if (batch) report.seconds += seconds_since(started);
-    hand_over_last();
-    on_its_way = std::move(batch);
-    if (device.is_cpu()) hand_over_last();
-  }
-  hand_over_last();
-  if (!broken.empty()) {
-    throw NumericalError(file + ": NaN or infinity in " + std::to_string(broken.size()) + " of " +
-                             std::to_string(count) + " samples, seeds " + list(broken) +
-                             "; the others are whole. onestep inspect --check tests the model",
-                         broken);
-  }
-  return report;
+Report Generator::generate_each(const Request& request, const Sink& sink, const OnProgress& on_progress,
+                                std::stop_token stop) const {
+  if (!sink) throw Error(ErrorKind::usage, "sink is empty; give a function that takes the samples");
+  return Drawing(*parts_, request, sink, on_progress, std::move(stop)).run();
 }
 
 Result Generator::generate(const Request& request, const OnProgress& on_progress, std::stop_token stop) const {
   Result result;
-  try {
-    result.samples.reserve(request.seeds.size());
-    result.report = generate(
-        request, [&](Sample&& sample) { result.samples.push_back(std::move(sample)); }, on_progress, stop);
-  } catch (const std::bad_alloc&) {
-    throw Error(ErrorKind::usage, std::to_string(request.seeds.size()) +
-                                      " samples do not fit in memory; take them one at a time with a sink");
-  }
+  const Sink keep = [&](Sample&& sample) {
+    try {
+      result.samples.push_back(std::move(sample));
+    } catch (const std::bad_alloc&) {
+      throw Error(ErrorKind::memory, std::to_string(request.seeds.size()) +
+                                         " samples do not fit in memory; take them one at a time with a sink");
+    }
+  };
+  result.report = generate_each(request, keep, on_progress, std::move(stop));
   return result;
 }
 

@@ -10,6 +10,7 @@ namespace onestep {
 /// What one batch of a request needs.
 struct Plan : SamplerPlan {
   double guidance = 1;
+  std::vector<std::int64_t> sample_shape, data_shape;  ///< Of one sample, at the sizes asked for.
 };
 
 /// Everything about a request that can be refused is refused here, before the first network call. Throws Error (usage).

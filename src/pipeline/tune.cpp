@@ -43,7 +43,7 @@ class Judge {
     request_.sampler = ConsistencySampler{.levels = std::move(levels)};
     const Progress before = progress_;
     std::vector<float> values;
-    const Report report = generator_.generate(
+    const Report report = generator_.generate_each(
         request_, [&](Sample&& sample) { values.insert(values.end(), sample.values.begin(), sample.values.end()); },
         [&](const Progress& now) {
           progress_.calls_done = before.calls_done + now.calls_done;

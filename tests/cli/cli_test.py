@@ -137,7 +137,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual([shown["compiled"], shown["why_not"]], [False, "it was asked to run as it is"])
         refused = self.run_onestep("inspect", "fashion", "--engine", "--batch", "0")
         self.assertEqual(refused.returncode, 2, refused.stderr)
-        self.assertIn("batch = 0 must be 1 or more", refused.stderr)
+        self.assertIn("batch = 0 must lie in [1, 65536]", refused.stderr)
 
     def test_the_same_command_is_the_same_file(self):
         self.assertEqual(self.drawn("-n", "4").tobytes(), self.drawn("-n", "4").tobytes())

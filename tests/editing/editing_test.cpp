@@ -153,10 +153,10 @@ TEST(Observation, WhosePartsAreMissingOrDoNotFitIsRefused) {
     expect_refused(beginning, [&] { observation.put_back(x); });
     expect_refused(beginning, [&] { sample_edit(f, x, noise({1, 1, 4}), {80, 1}, epsilon, observation); });
   };
-  spoiled("to_basis and from_basis", [](Observation& o) { o.to_basis = {}; });
-  spoiled("to_basis and from_basis", [](Observation& o) { o.from_basis = {}; });
-  spoiled("the mask of an observation is undefined", [](Observation& o) { o.mask = {}; });
-  spoiled("what is known by an observation is undefined", [](Observation& o) { o.known = {}; });
+  spoiled("to_basis and from_basis", [](Observation& o) { o.to_basis = nullptr; });
+  spoiled("to_basis and from_basis", [](Observation& o) { o.from_basis = nullptr; });
+  spoiled("the mask of an observation is undefined", [](Observation& o) { o.mask = Tensor(); });
+  spoiled("what is known by an observation is undefined", [](Observation& o) { o.known = Tensor(); });
   spoiled("the result of to_basis is undefined",
           [](Observation& o) { o.to_basis = [](const Tensor&) { return Tensor(); }; });
   spoiled("the result of from_basis has shape",

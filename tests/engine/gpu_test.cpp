@@ -11,6 +11,7 @@
 #include "autocast.hpp"
 #include "gpu_rewrites.hpp"
 #include "model_file.hpp"
+#include "torchscript_network.hpp"
 #include "network_files.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"

@@ -213,7 +213,7 @@ class Labelled : public Network {
 TEST(Guidance, CallsOnceForBothAndExtrapolates) {
   ModelInfo info = info_of("denoised");
   info.label_count = 10;
-  info.conditions = {{"label", ConditionKind::label, {}, 0, 0, 0, {}}};
+  info.conditions = {{"label", ConditionKind::label, {}, 0, 0, 0, {}, {}, false}};
   info.null_label = 10;
   Labelled network(info);
   const Tensor x = torch::zeros({2, 1, 3});
@@ -227,7 +227,7 @@ TEST(Guidance, CallsOnceForBothAndExtrapolates) {
 
 TEST(Guidance, IsAnInputWhereTheModelTakesIt) {
   ModelInfo info = info_of("denoised");
-  info.conditions = {{"guidance", ConditionKind::scalar, {}, 7.5, 0, 1e6, {}}};
+  info.conditions = {{"guidance", ConditionKind::scalar, {}, 7.5, 0, 1e6, {}, {}, false}};
   Labelled network(info);
   const Denoiser f(network, info, {.label = {}, .guidance = 8});
   f(torch::zeros({2, 1, 3}), 1);
@@ -239,7 +239,7 @@ TEST(Guidance, IsAnInputWhereTheModelTakesIt) {
 TEST(Labels, AreOneHotWhereTheFileSaysSoAndTheNullLabelIsZeros) {
   ModelInfo info = info_of("denoised");
   info.label_count = 3;
-  info.conditions = {{"label", ConditionKind::label, {}, 0, 0, 0, {}}};
+  info.conditions = {{"label", ConditionKind::label, {}, 0, 0, 0, {}, {}, false}};
   info.null_label = 3;
   info.one_hot_labels = true;
   Labelled network(info);

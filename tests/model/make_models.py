@@ -121,3 +121,42 @@ torch.jit.save(torch.jit.trace(Promotes(), (torch.zeros(2, 1, 4, 4), torch.zeros
                str(folder / "Promotes.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
 torch.save({"weight": torch.zeros(3)}, folder / "StateDict.pt")
 torch.jit.save(torch.jit.script(Good()), str(folder / "NoMetadata.pt"))
+
+
+# A model folder, format 2: the text says what the sample is, the decoder makes it three channels, twice as high and wide.
+class SaysItsText(nn.Module):
+    """The denoised sample: the text's mean, plus its row's label, in every value."""
+
+    def forward(self, x, noise, label, prompt, prompt_mask):
+        length = prompt_mask.sum(1)
+        mean = (prompt[:, :, 0] * prompt_mask).sum(1) / length
+        return (mean + label)[:, None, None, None] + 0 * x
+
+
+class Embeds(nn.Module):
+    """A token's vector is its number, times 1 and 10."""
+
+    def forward(self, tokens, mask):
+        return (tokens * mask)[:, :, None] * torch.tensor([1.0, 10.0])
+
+
+class Doubles(nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.interpolate(x[:, :1], scale_factor=2.0, mode="nearest").repeat(1, 3, 1, 1) * 2
+
+
+LATENT = {
+    "format": 2, "name": "latent", "role": "consistency",
+    "components": {"denoiser": "denoiser.pt", "decoder": "decoder.pt", "text_encoder": "text_encoder.pt"},
+    "sample": {"shape": [4, "H", "W"], "multiple": 2, "default": {"H": 4, "W": 6}},
+    "data": {"modality": "image", "shape": [3, "2H", "2W"], "range": [-1, 1]},
+    "conditions": [{"name": "label", "kind": "class", "count": 3, "null": 3},
+                   {"name": "prompt", "kind": "tokens", "shape": [5, 2], "null": [0, 0, 0, 0, 0], "pad": 9, "mask": True}],
+    "network": {"noise_input": {"kind": "sigma"}, "prediction": {"kind": "denoised"}},
+    "noise": {"sigma_min": 0.002, "sigma_max": 80.0},
+}
+latent = folder / "Latent"
+latent.mkdir(exist_ok=True)
+for name, module in (("denoiser", SaysItsText()), ("decoder", Doubles()), ("text_encoder", Embeds())):
+    torch.jit.save(torch.jit.script(module), str(latent / f"{name}.pt"))
+(latent / "onestep.json").write_text(json.dumps(LATENT))

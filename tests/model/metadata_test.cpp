@@ -56,8 +56,8 @@ INSTANTIATE_TEST_SUITE_P(
     Rules, BrokenMetadata,
     testing::Values(
         Broken{"\"format\": 1,", "\"format\": ", "m.pt: onestep.json is not valid JSON: "},
-        Broken{"\"format\": 1", "\"format\": 2",
-               "m.pt: onestep.json: format = 2, but this version reads format 1; use a newer onestep"},
+        Broken{"\"format\": 1", "\"format\": 3",
+               "m.pt: onestep.json: format = 3, but this version reads formats up to 2; use a newer onestep"},
         Broken{"\"format\": 1, ", "", "m.pt: onestep.json: format is missing"},
         Broken{"\"tiny\"", "3", "m.pt: onestep.json: name = 3 must be a string"},
         Broken{"\"license\"", "\"licence\"", "m.pt: onestep.json: licence = \"MIT\" is an unknown field; known are "},
@@ -153,6 +153,102 @@ TEST(Metadata, OfFurtherFamiliesIsRefusedByRule) {
   says(replaced(valid, "\"encoding\": \"index\"", "\"encoding\": \"binary\""), "must be one of index, one_hot");
   says(replaced(valid, edm + "}", edm + R"(, "guidance_input": {"default": -1}})"),
        "guidance_input.default = -1 must be");
+}
+
+const std::string latent = R"({
+  "format": 2, "name": "latent", "role": "consistency",
+  "components": {"denoiser": "unet.pt", "decoder": "vae.pt", "text_encoder": "clip.pt"},
+  "sample": {"shape": [4, "H", "W"], "multiple": 2, "default": {"H": 8, "W": 6}, "halo": 24},
+  "data": {"modality": "image", "shape": [3, "8H", "8W"], "range": [0, 1]},
+  "conditions": [{"name": "style", "kind": "class", "count": 3, "null": 3},
+                 {"name": "guidance", "kind": "scalar", "default": 8, "range": [0, 20]},
+                 {"name": "prompt", "kind": "tokens", "shape": [3, 32], "null": [1, 2, 2], "pad": 2, "mask": true},
+                 {"name": "pose", "kind": "image", "shape": [1, "8H", "8W"]},
+                 {"name": "look", "kind": "vector", "shape": [16]}],
+  "network": {"noise_input": {"kind": "flow_time", "shift": 3, "noise_scale": 2}, "prediction": {"kind": "flow"}},
+  "noise": {"sigma_min": 0.002, "sigma_max": 80.0},
+  "sampling": {"start": "level"}
+})";
+
+TEST(Metadata, OfFormat2IsReadFieldByField) {
+  const ModelInfo info = parse_metadata(latent, "m");
+  EXPECT_EQ(info.components.at("decoder"), "vae.pt");
+  EXPECT_EQ(to_text(info.sample.sizes), "[4, H, W]");
+  EXPECT_EQ(info.sample.shape, (std::vector<std::int64_t>{4, 8, 6}));
+  EXPECT_EQ(info.sample.multiples.at("W"), 2);
+  EXPECT_EQ(info.sample.halo, 24);
+  EXPECT_EQ(to_text(info.data.sizes), "[3, 8H, 8W]");
+  EXPECT_EQ(info.data.shape, (std::vector<std::int64_t>{3, 64, 48}));
+  EXPECT_EQ(info.data.range_low, 0);
+  ASSERT_EQ(info.conditions.size(), 5u);
+  EXPECT_EQ(info.label_count, 3);
+  EXPECT_EQ(guidance_input(info)->high, 20);
+  const ConditionInfo& text = info.conditions[2];
+  EXPECT_EQ(text.kind, ConditionKind::tokens);
+  EXPECT_EQ(text.null_tokens, (std::vector<std::int64_t>{1, 2, 2}));
+  EXPECT_EQ(text.pad, 2);
+  EXPECT_TRUE(text.mask);
+  EXPECT_EQ(to_text(info.conditions[3].sizes), "[1, 8H, 8W]");
+  EXPECT_EQ(info.flow_shift, 3);
+  EXPECT_EQ(info.flow_noise_scale, 2);
+  EXPECT_EQ(info.starts_from_unit_noise, false);
+}
+
+TEST(Metadata, OfFormat2WithoutComponentsIsOneNetwork) {
+  std::string json = replaced(valid, "\"format\": 1", "\"format\": 2");
+  json = replaced(json, R"("labels": {"count": 2, "names": ["cat", "dog"], "encoding": "index", "null": 2},)",
+                  R"("conditions": [{"name": "label", "kind": "class", "count": 2}],)");
+  json = replaced(json, R"("shape": [1, 28, 28])", R"("shape": [1, "H", 28], "default": {"H": 4})");
+  const ModelInfo info = parse_metadata(json, "m.pt");
+  EXPECT_EQ(info.data.shape, (std::vector<std::int64_t>{1, 4, 28}));
+  EXPECT_EQ(info.data.sizes, info.sample.sizes);
+}
+
+TEST(Metadata, OfFormat2IsRefusedByRule) {
+  const auto says = [](const std::string& from, const std::string& to, const std::string& words) {
+    try {
+      parse_metadata(replaced(latent, from, to), "m");
+      ADD_FAILURE() << "accepted: " << to;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+      EXPECT_EQ(error.kind(), ErrorKind::model);
+    }
+  };
+  says("\"unet.pt\"", "\"../unet.pt\"", "components.denoiser = \"../unet.pt\" must be the name of a file");
+  says("\"unet.pt\"", "\".hidden\"", "must be the name of a file");
+  says("\"denoiser\": \"unet.pt\", ", "", "components.denoiser is missing");
+  says("\"decoder\": \"vae.pt\", ", "", "must name a decoder");
+  says(", \"text_encoder\": \"clip.pt\"", "", "must name a text_encoder");
+  says("\"halo\": 24", "\"halo\": -1", "sample.halo = -1 must be");
+  says("\"H\": 8, ", "", "sample.default.H is missing");
+  says("\"H\": 8", "\"H\": 7", "sample.default.H = 7 must be a multiple of sample.multiple = 2");
+  says("\"H\": 8", "\"H\": 8, \"T\": 1", "sample.default.T = 1 is an unknown field");
+  says("[4, \"H\", \"W\"]", "[4, \"2H\", \"W\"]", "or names of free sizes such as");
+  says("[4, \"H\", \"W\"]", "[4, \"N\", \"W\"]", "sample.shape = [4,\"N\",\"W\"] must hold whole numbers");
+  says("[3, \"8H\"", "[3, \"8Q\"", "has the free size Q");
+  says("[1, \"8H\"", "[1, \"8Q\"", "has the free size Q, which sample.shape has not");
+  says("\"H\": 8, \"W\": 6", "\"H\": 65536, \"W\": 65536", "must not have more than 2^31 values");
+  says("\"default\": 8,", "\"default\": 21,", "conditions[1].default = 21 must be a number in its range");
+  says("\"null\": [1, 2, 2]", "\"null\": [1, 2]", "must be 3 token numbers");
+  says("\"name\": \"look\"", "\"name\": \"pose\"", "conditions[4].name = \"pose\" must not stand twice");
+  says("\"kind\": \"vector\"", "\"kind\": \"sound\"", "must be one of class, image, scalar, tokens, vector");
+  says("\"pad\": 2", "\"padding\": 2", "conditions[2].padding = 2 is an unknown field");
+  says("\"shift\": 3", "\"shift\": 0", "noise_input.shift = 0 must be a number above 0");
+  says("\"start\": \"level\"", "\"start\": \"level\", \"clip_denoised\": true", "clip_denoised = true must be false");
+}
+
+TEST(Metadata, OfFormat1KnowsNoFieldOfFormat2) {
+  EXPECT_THROW(parse_metadata(replaced(valid, "\"range\": [-1, 1]", "\"halo\": 3"), "m.pt"), Error);
+  EXPECT_THROW(parse_metadata(replaced(valid, "[1, 28, 28]", "[1, \"H\", 28]"), "m.pt"), Error);
+  EXPECT_THROW(parse_metadata(replaced(valid, log_sigma, R"({"kind": "flow_time", "shift": 3})"), "m.pt"), Error);
+}
+
+TEST(Metadata, ThatNestsDeepIsRefused) {
+  const auto nested = [](int depth) {
+    return replaced(valid, "[\"at\", \"all\"]", std::string(depth, '[') + std::string(depth, ']'));
+  };
+  EXPECT_NO_THROW(parse_metadata(nested(50), "m.pt"));
+  for (const int depth : {100, 1'000'000}) EXPECT_THROW(parse_metadata(nested(depth), "m.pt"), Error) << depth;
 }
 
 TEST(Metadata, ThatIsNoObjectIsRefused) {

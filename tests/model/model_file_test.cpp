@@ -6,6 +6,7 @@
 
 #include "onestep/error.hpp"
 #include "onestep/tensor/denoiser.hpp"
+#include "torchscript_network.hpp"
 
 namespace onestep {
 namespace {

@@ -7,6 +7,7 @@
 #include "onestep/tensor/diffusion.hpp"
 #include "onestep/tensor/noise.hpp"
 #include "schedule.hpp"
+#include "torchscript_network.hpp"
 
 namespace onestep {
 namespace {

@@ -79,7 +79,7 @@ TEST(Generator, ProgressCountsEveryCallAndTheSinkTakesSamplesInOrder) {
   request.batch = 2;
   std::vector<std::int64_t> calls;
   std::vector<std::uint64_t> seeds;
-  const Report report = fashion().generate(
+  const Report report = fashion().generate_each(
       request, [&](Sample&& sample) { seeds.push_back(sample.seed); },
       [&](const Progress& progress) { calls.push_back(progress.calls_done); });
   EXPECT_EQ(seeds, request.seeds);
@@ -104,8 +104,29 @@ TEST(Generator, AStopKeepsTheFinishedBatches) {
 
 TEST(Generator, WhatTheSinkThrowsPassesThroughAndTheGeneratorGoesOn) {
   const Sink full = [](Sample&&) { throw std::length_error("no more room"); };
-  EXPECT_THROW(fashion().generate(request_of({0, 1}), full), std::length_error);
+  EXPECT_THROW(fashion().generate_each(request_of({0, 1}), full), std::length_error);
   EXPECT_EQ(fashion().generate(request_of({0})).samples.size(), 1U);
+}
+
+TEST(Generator, WhatProgressThrowsIsNoFailureOfTheNetwork) {
+  const OnProgress broken = [](const Progress&) { throw std::runtime_error("mine"); };
+  EXPECT_THROW(
+      {
+        try {
+          fashion().generate(request_of({0}), broken);
+        } catch (const std::exception& error) {
+          EXPECT_STREQ(error.what(), "mine");
+          throw;
+        }
+      },
+      std::runtime_error);
+}
+
+TEST(Generator, TakesTheLargestBatch) {
+  Request request = request_of({0, 1});
+  request.batch = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(fashion().generate(request).samples.size(), 2u);
+  EXPECT_THROW(fashion().engine(std::numeric_limits<std::int64_t>::max()), Error);
 }
 
 TEST(Generator, PlansWithoutANetworkCall) {

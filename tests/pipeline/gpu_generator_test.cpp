@@ -60,7 +60,7 @@ TEST(GpuGenerator, WaitsForABatchAlone) {
 TEST(GpuGenerator, HandsABatchOverWhileTheNextIsComputed) {
   std::int64_t calls_done = 0;
   std::vector<std::int64_t> calls_before;
-  on_gpu(fashion).generate(
+  on_gpu(fashion).generate_each(
       request_of({0, 1, 2, 3}, 2), [&](Sample&&) { calls_before.push_back(calls_done); },
       [&](const Progress& progress) { calls_done = progress.calls_done; });
   EXPECT_EQ(calls_before, (std::vector<std::int64_t>{2, 2, 2, 2}));
@@ -71,7 +71,7 @@ TEST(GpuGenerator, KeepsWhatIsFinished) {
   std::stop_source stop;
   std::vector<std::uint64_t> seeds;
   const Sink sink = [&](Sample&& sample) { seeds.push_back(sample.seed); };
-  const Report report = generator.generate(
+  const Report report = generator.generate_each(
       request_of({0, 1, 2, 3}, 2), sink,
       [&](const Progress& progress) {
         if (progress.calls_done == 1) stop.request_stop();
@@ -84,7 +84,7 @@ TEST(GpuGenerator, KeepsWhatIsFinished) {
   const auto fails_in_the_second = [](const Progress& progress) {
     if (progress.calls_done == 2) throw std::runtime_error("full");
   };
-  EXPECT_THROW(generator.generate(request_of({0, 1, 2, 3}, 2), sink, fails_in_the_second), std::runtime_error);
+  EXPECT_THROW(generator.generate_each(request_of({0, 1, 2, 3}, 2), sink, fails_in_the_second), std::runtime_error);
   EXPECT_EQ(seeds, (std::vector<std::uint64_t>{0, 1}));
 }
 

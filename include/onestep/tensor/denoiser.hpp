@@ -15,7 +15,8 @@ struct Condition {
   /// one batch, unless it is 1: F = F(null) + guidance * (F(label) - F(null)) (Ho & Salimans 2022).
   double guidance = 1;
   /// The other conditions by their names, rows of the kind that the model says: [N, ...], on the CPU; of tokens, what
-  /// the text encoder makes of them. A scalar that is not here has its default.
+  /// the text encoder makes of them, and their mask, bool [N, L], under `NAME_mask`. A scalar that is not here has its
+  /// default.
   std::map<std::string, torch::Tensor> others = {};
   /// Where guidance takes two calls: in place of those of `others`, for the call without. Scalars stay as they are.
   std::map<std::string, torch::Tensor> null_others = {};

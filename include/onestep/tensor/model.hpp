@@ -10,13 +10,15 @@
 
 namespace onestep {
 
-/// A model file, loaded: what a Denoiser needs.
+/// A model, loaded: one denoiser, and what stands before and after it.
 struct Model {
-  std::string file;
+  std::string file;  ///< Or the folder.
   ModelInfo info;
   torch::Device device;
-  std::unique_ptr<Network> network;
-  PrecisionInUse precision;
+  std::unique_ptr<Network> network;       ///< Of the denoiser: takes denoiser_signature(info).
+  std::unique_ptr<Network> decoder;       ///< [N, sample] -> [N, data]; null where they are the same.
+  std::unique_ptr<Network> text_encoder;  ///< int64 [N, L] and maybe a mask bool [N, L] -> [N, L, D]; or null.
+  PrecisionInUse precision;               ///< Of the denoiser; the others are float32.
 };
 
 /// model, errors: as of Generator::load.

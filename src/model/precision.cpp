@@ -5,21 +5,20 @@
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
 #include "onestep/tensor/noise.hpp"
-#include "plan.hpp"
 #include "preconditioning.hpp"
+#include "sampler_plan.hpp"
 
 namespace onestep {
 
 Verdict compare_precisions(const ModelInfo& info, torch::Device device, Network& exact, Network& reduced) {
   const torch::InferenceMode guard;
-  Request request;
-  request.seeds = {0, 1};
+  const std::vector<std::uint64_t> seeds{0, 1};
   // What many steps amount to shows in few; all of them would take longer than many a command does.
-  if (info.role == Role::diffusion) request.sampler = EulerSampler{.levels = {.steps = 8}};
-  const Plan plan = make_plan(request, info);
-  const auto count = static_cast<std::int64_t>(request.seeds.size());
-  const Condition condition = trial_condition(info, count);
-  const NoiseSource seeded = seeded_noise(request.seeds, info.sample.shape);
+  const Sampler sampler =
+      info.role == Role::diffusion ? Sampler(EulerSampler{.levels = {.steps = 8}}) : default_sampler(info);
+  const SamplerPlan plan = plan_sampler(sampler, info, false);
+  const Condition condition = trial_condition(info, static_cast<std::int64_t>(seeds.size()));
+  const NoiseSource seeded = seeded_noise(seeds, info.sample.shape);
   const auto drawn = [&](Network& network) {
     const Denoiser denoiser(network, info, condition);
     const NoiseSource z = [&](std::uint32_t draw) { return on_device(seeded(draw), device); };

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "model_file.hpp"
+#include "torchscript_network.hpp"
 
 namespace onestep {
 

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "model_file.hpp"
+
 namespace onestep {
 namespace {
 
