@@ -100,8 +100,11 @@ class Bench:
         return json.loads(self.script("machine.py", "--threads", self.threads, "--device", self.device, *options))
 
     def cold_starts(self) -> dict[str, list[object]]:
-        """What a user would start to get one picture; its file comes last. The network is one of diffusers', exported."""
+        """What a user would start to get one picture; its file comes last. The network is one of diffusers', exported: without
+        them there are none."""
         folder, model = self.work / "diffusers", self.work / "diffusers.pt"
+        if self.start(self.python, "-c", "import diffusers", stderr=subprocess.DEVNULL).wait() != 0:
+            return {}
         if not model.exists():
             say("making a pipeline of diffusers")
             self.script("cold_start_diffusers.py", folder, "cpu", "--write")

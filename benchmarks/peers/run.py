@@ -61,6 +61,8 @@ def parse_arguments() -> argparse.Namespace:
         "%(default)s)")
     add("--work", Path, ROOT / "build/peers", "folder for networks and results (default: build/peers)")
     add("--venv", Path, ROOT / ".venv-peers", "folder for the peers (default: .venv-peers)")
+    add("--python", Path, None, "a Python that has peers; nothing is installed, and those that it lacks have no numbers")
+    add("--minutes", float, math.inf, "then no more is measured; tables have what there is (default: no limit)")
     add("--json", Path, None, "everything in the tables", metavar="FILE")
     add("--plot", Path, None, "the tables as bars", metavar="FILE.svg")
     options = parser.parse_args()
@@ -120,11 +122,14 @@ class Run:
 
     def measure(self) -> None:
         """Round by round: what slows the machine for a while, slows all of a round a little and none of them much."""
+        deadline = time.monotonic() + 60 * self.options.minutes
         todo = [(turn, name, call) for turn in range(self.options.rounds) for name, call in self.steps()
                 if not self.results.has(name, turn)]
         for count, (turn, name, call) in enumerate(todo, 1):
             if self.results.has(name, turn):
                 continue  # it failed in the round before
+            if time.monotonic() > deadline:
+                return say(f"--minutes {self.options.minutes:g}: {len(todo) - count + 1} of {len(todo)} are left")
             begin, neighbours = time.perf_counter(), processor.Neighbours()
             measured = call()
             measured["others"] = neighbours.share()
@@ -151,7 +156,8 @@ class Run:
 
 def main() -> None:
     options = parse_arguments()
-    bench = Bench(options.onestep, install(options.venv), options.work, options.threads, options.device)
+    python = options.python.absolute() if options.python else install(options.venv)
+    bench = Bench(options.onestep, python, options.work, options.threads, options.device)
     options.work.mkdir(parents=True, exist_ok=True)
     settings = digest(options.onestep, *[HERE / name for name in MEASURING], processor.name(), options.device, options.threads,
                       options.seconds)

@@ -80,6 +80,8 @@ def ratios(report: Report) -> str:
 
 
 def cold_starts(report: Report) -> str:
+    if not report.cold_starts:
+        return ""
     ours, *_ = report.cold_starts.values()
     rows = [[name, spread(cell), f"{cell.median / ours.median:.1f} x" if cell.values and ours.values else "-",
              f"{cell.peak_bytes / 1e6:.0f}"] for name, cell in report.cold_starts.items()]

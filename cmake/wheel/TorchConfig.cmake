@@ -15,9 +15,10 @@ if(EXISTS ${TORCH_INSTALL_PREFIX}/lib/libtorch_cuda.so)
   find_path(CUDA_HOST_HEADERS crt/host_defines.h HINTS ENV CUDA_HOME PATHS /usr/local/cuda /usr/lib/cuda ${cuda_roots}
             PATH_SUFFIXES include targets/x86_64-linux/include REQUIRED)
   file(GLOB wheels ${TORCH_INSTALL_PREFIX}/../nvidia/*/include)
-  file(GLOB runtimes ${TORCH_INSTALL_PREFIX}/../nvidia/*/lib/libcudart.so.*
-                     ${CUDA_HOST_HEADERS}/../lib*/libcudart.so.*)
-  list(GET runtimes 0 runtime)
+  file(GLOB runtime ${TORCH_INSTALL_PREFIX}/../nvidia/*/lib/libcudart.so.*)
+  if(NOT runtime)
+    find_library(runtime cudart HINTS ${CUDA_HOST_HEADERS}/.. PATH_SUFFIXES lib64 lib REQUIRED)
+  endif()
   set_target_properties(torch::cudart PROPERTIES INTERFACE_LINK_LIBRARIES ${runtime}
                                                  INTERFACE_INCLUDE_DIRECTORIES "${CUDA_HOST_HEADERS};${wheels}")
 endif()

@@ -64,12 +64,12 @@ def _idx(path: Path) -> np.ndarray:
     return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(sizes)
 
 
-def fashion_mnist(split: str) -> Pictures:
+def fashion_mnist(split: str, folder: Path = FASHION_MNIST) -> Pictures:
     """split: train (60,000 pictures) or t10k (10,000)."""
-    if not FASHION_MNIST.is_dir():
-        raise SystemExit(f"{FASHION_MNIST} is missing: install Debian's package dataset-fashion-mnist, or pass --data")
-    pixels = _idx(FASHION_MNIST / f"{split}-images-idx3-ubyte.gz")
-    labels = _idx(FASHION_MNIST / f"{split}-labels-idx1-ubyte.gz")
+    if not folder.is_dir():
+        raise SystemExit(f"{folder} is missing: install Debian's package dataset-fashion-mnist, or pass --data")
+    pixels = _idx(folder / f"{split}-images-idx3-ubyte.gz")
+    labels = _idx(folder / f"{split}-labels-idx1-ubyte.gz")
     return Pictures(torch.from_numpy(pixels.copy())[:, None], torch.from_numpy(labels.astype(np.int64)), FASHION_NAMES,
                     f"Fashion-MNIST (Xiao et al. 2017, MIT licence), {len(pixels)} pictures")
 
@@ -124,9 +124,9 @@ def _npz(path: Path) -> Pictures:
 
 
 def load(path: Path | None, size: int | None = None) -> Pictures:
-    """The pictures under path (a folder of folders, or an .npz); Fashion-MNIST's training set when there is none."""
-    if path is None:
-        return fashion_mnist("train")
+    """The pictures under path (a folder of folders, an .npz, or a copy of Debian's Fashion-MNIST); without a path, Debian's."""
+    if path is None or (path / "train-images-idx3-ubyte.gz").exists():
+        return fashion_mnist("train", path or FASHION_MNIST)
     if not path.exists():
         raise SystemExit(f"{path}: no such file or folder")
     pictures = _folder(path, size) if path.is_dir() else _npz(path)
