@@ -18,6 +18,9 @@ def learning_rate(progress: float) -> float:
     return min(progress / 0.02, 1.0) * min((1 - progress) / 0.5, 1.0)
 
 
+SAVE_EVERY = 240.0  # seconds between checkpoints, at most
+
+
 class OutOfTime(Exception):
     """The time given is over; the checkpoint is written."""
 
@@ -54,7 +57,8 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
             file.write(json.dumps(line) + "\n")
 
     network.train()
-    started, window = time.monotonic(), []
+    started = last_save = time.monotonic()
+    window = []
     for step in range(start, steps):
         torch.manual_seed(seed * 1_000_003 + step)
         scale = learning_rate((step + 1) / (steps + 1))
@@ -75,7 +79,7 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
         window.append(float(value.detach()))
         done = step + 1
         over = time.monotonic() >= deadline
-        if done % max(min(every, 12_800) // batch, 1) == 0 or done == steps or over:
+        if done % max(every // batch, 1) == 0 or time.monotonic() > last_save + SAVE_EVERY or done == steps or over:
             speed = (done - start) * batch / (time.monotonic() - started)
             line = {"images": done * batch, "loss": round(sum(window) / len(window), 5), "images_per_second": round(speed)}
             window.clear()
@@ -87,6 +91,7 @@ def train(name: str, network: nn.Module, optimizers: list[torch.optim.Optimizer]
                              "beside": beside.state_dict() if beside is not None else {},
                              "optimizers": [o.state_dict() for o in optimizers]}, checkpoint)
             save_average(described, average, folder / f"{name}.average")
+            last_save = time.monotonic()
         if done % max(every // batch, 1) == 0 or done == steps or over:
             figures = sheet(average, folder / f"{name}-{done * batch:08d}.png")
             if figures:
