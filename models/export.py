@@ -40,6 +40,9 @@ def main() -> None:
         # As argparse would have it, and as those scripts spell it.
         weights.add_argument(f"--{flag.replace('_', '-')}", f"--{flag}", type=value, help=text,
                              required=flag == "image_size")
+    for kind in kinds.choices.values():
+        kind.add_argument("--half", action="store_true", help="keep the weights in half precision, which halves the file; they "
+                          "are computed with in float32 as before")
     scripted = add("torchscript", "a traced or scripted module, with its metadata", "FILE")
     scripted.add_argument("--metadata", type=Path, required=True, metavar="JSON", help="what docs/design.md lists")
     for kind in kinds.choices.values():
@@ -69,7 +72,8 @@ def main() -> None:
         named = {"format": 1, "name": options.name or options.output.stem, **metadata}
         if options.license:
             named["license"] = options.license
-        model_file.write(network, named, options.output, options.onestep)
+        model_file.write(network, named, options.output, options.onestep,
+                         half=getattr(options, "half", False))
     except ExportError as error:
         sys.exit(f"export.py: {error}")
     except Exception as error:  # of whatever reads the source: anything can be in it

@@ -1,5 +1,6 @@
 """Writes a model file, or a model folder, and has onestep itself confirm it."""
 
+import copy
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from torch import nn
 
 from . import ExportError
 from .meaning import coefficients, conditions, encode, inputs, sizes, start, token_ids
-from .tracing import in_one_piece, trace
+from .tracing import in_one_piece, keep_in_half, trace
 
 
 def find_onestep(given: str | None) -> str:
@@ -39,10 +40,15 @@ def arguments(component: str, metadata: dict, count: int, elsewhere: bool = Fals
     return given[:1] if component == "decoder" else given
 
 
-def in_torchscript(component: str, network: nn.Module, metadata: dict) -> torch.jit.ScriptModule:
+def in_torchscript(component: str, network: nn.Module, metadata: dict, half: bool) -> torch.jit.ScriptModule:
     if isinstance(network, torch.jit.ScriptModule):
         return network
-    return in_one_piece(trace(network, arguments(component, metadata, 2), arguments(component, metadata, 5, elsewhere=True)))
+    if half:
+        network = copy.deepcopy(network.half().float())  # a module shares its weights with the network that it was traced from
+    module = in_one_piece(trace(network, arguments(component, metadata, 2), arguments(component, metadata, 5, elsewhere=True)))
+    if half:
+        keep_in_half(module)
+    return module
 
 
 def verify(onestep: str, file: Path, networks: dict[str, nn.Module], metadata: dict, elsewhere: bool = False) -> str:
@@ -92,16 +98,17 @@ def verify(onestep: str, file: Path, networks: dict[str, nn.Module], metadata: d
     return f"  verified    a call by onestep at {list(z.shape[1:])} differs from Python's by {difference:.1g} of its size"
 
 
-def write(networks: nn.Module | dict[str, nn.Module], metadata: dict, output: Path, onestep: str | None = None) -> None:
+def write(networks: nn.Module | dict[str, nn.Module], metadata: dict, output: Path, onestep: str | None = None,
+          half: bool = False) -> None:
     """Writes one network as a file, or components as a folder, has onestep run it, and only then gives it its name. Networks
-    that are TorchScript already are written as they are."""
+    that are TorchScript already are written as they are. `half`: weights are rounded to half precision and kept so."""
     program = find_onestep(onestep)
     folder = isinstance(networks, dict)
     if folder and os.path.lexists(output):
         raise ExportError(f"{output}: exists already; remove it, or give a folder that is not there yet")
     if not folder:
         networks = {"denoiser": networks}
-    modules = {name: in_torchscript(name, network, metadata) for name, network in networks.items()}
+    modules = {name: in_torchscript(name, network, metadata, half) for name, network in networks.items()}
     partial = output.with_name(f".{output.stem}.partial{'' if folder else '.pt'}")
     about = json.dumps(metadata, indent=1)
     try:

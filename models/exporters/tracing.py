@@ -37,6 +37,26 @@ def in_one_piece(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
     return torch.jit._recursive.wrap_cpp_module(inlined)
 
 
+def keep_in_half(module: torch.jit.ScriptModule) -> None:
+    """Parameters of a module in one piece are kept in half precision, and made float32 where its code uses them."""
+    parameters = dict(module.named_parameters())
+    graph = module._c._get_method("forward").graph
+    graph.setInsertPoint(next(graph.nodes()))
+    float32, no, none = (graph.insertConstant(value) for value in (torch.float32, False, None))
+    for node in graph.findAllNodes("prim::GetAttr"):
+        owner, path = node.inputsAt(0).node(), [node.s("name")]
+        while owner.kind() == "prim::GetAttr":
+            owner, path = owner.inputsAt(0).node(), [owner.s("name"), *path]
+        if ".".join(path) in parameters:
+            value = node.output()
+            cast = graph.create("aten::to", [value, float32, no, no, none], 1)
+            cast.insertAfter(node)
+            value.replaceAllUsesWith(cast.output())
+            cast.replaceInput(0, value)
+    for parameter in parameters.values():
+        parameter.data = parameter.data.half()
+
+
 def follow_device(module: torch.jit.ScriptModule) -> None:
     """Tracing notes the device that the module was on wherever its code asks for one; let it be the input's instead, so that
     what is drawn up there (frequencies of an embedding, mostly) is on the GPU when the model is."""

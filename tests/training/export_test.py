@@ -309,6 +309,28 @@ class Export(unittest.TestCase):
         self.assertFalse(hasattr(moved.linear, "code"))
         self.assertEqual(moved(torch.ones(3, 1, 4, 4, device="meta"), torch.ones(3, device="meta")).shape, (3, 1, 4, 4))
 
+    def test_weights_in_half_precision(self):
+        class Twice(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = torch.nn.ModuleList([torch.nn.Conv2d(1, 1, 3, padding=1)])
+                self.gain = torch.nn.Parameter(torch.tensor(1 + 2**-20))  # not a half
+                self.register_buffer("frequency", torch.tensor(1 + 2**-20))
+
+            def forward(self, x, noise):
+                return self.inner[0](self.inner[0](x)) * self.gain * (self.frequency * noise)[:, None, None, None]
+
+        network, model = Twice(), self.folder / "half.pt"
+        x, noise = inputs(METADATA, 3)
+        with contextlib.redirect_stdout(io.StringIO()):
+            write_model(network, {"format": 1, "name": "half", **METADATA}, model, ONESTEP, half=True)
+        kept = torch.jit.load(str(model))
+        self.assertEqual({p.dtype for p in kept.parameters()}, {torch.float16})
+        self.assertEqual([b.dtype for b in kept.buffers()], [torch.float32])
+        # The network itself is rounded and float32 again: the same products in the same order.
+        self.assertEqual(network.gain.item(), 1)
+        self.assertEqual(float((kept(x, noise) - network(x, noise)).abs().max()), 0)
+
     def test_torchscript(self):
         class Good(torch.nn.Module):
             def forward(self, x, noise):
