@@ -1,7 +1,6 @@
 #include "arguments.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -20,11 +19,6 @@ std::optional<std::uint64_t> parse_whole(const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
 }
 
 Precision parse_precision(const std::string& text) {
@@ -216,30 +210,6 @@ std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, 
                     " is [N, ...] or [draws, N, ...] with ... = " + nlohmann::json(info.sample.shape).dump());
   }
   return {std::move(array.values), shape[shape.size() - dimensions - 1]};
-}
-
-std::int64_t parse_label(const std::string& text, const ModelInfo& info) {
-  if (info.label_count == 0) refuse("--label " + text + ": " + info.name + " has no labels");
-  // The exact name counts before one in other letters.
-  for (const bool exactly : {true, false}) {
-    std::vector<std::int64_t> found;
-    for (std::size_t i = 0; i < info.label_names.size(); ++i) {
-      const std::string& name = info.label_names[i];
-      if (exactly ? name == text : lower(name) == lower(text)) found.push_back(static_cast<std::int64_t>(i));
-    }
-    if (found.size() == 1) return found.front();
-    if (found.empty()) continue;
-    std::string indices;
-    for (const std::int64_t i : found) indices += (indices.empty() ? "" : ", ") + std::to_string(i);
-    refuse("--label " + text + " is the name of several labels of " + info.name + ": " + indices +
-           "; give the index of one");
-  }
-  const auto index = parse_whole(text);
-  if (index && *index < static_cast<std::uint64_t>(info.label_count)) return static_cast<std::int64_t>(*index);
-  std::string names;
-  for (std::size_t i = 0; i < info.label_names.size() && i < 50; ++i) names += (i ? ", " : "") + info.label_names[i];
-  refuse("--label " + text + " is none of " + info.name + "'s: give 0 to " + std::to_string(info.label_count - 1) +
-         (names.empty() ? "" : " or a name: " + names));
 }
 
 std::string label_name(std::int64_t label, const ModelInfo& info) {

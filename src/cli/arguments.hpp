@@ -46,10 +46,6 @@ std::vector<std::uint64_t> choose_seeds(const std::string& text, std::optional<s
 /// The unit Gaussians of --noise, [draws, N, ...shape] or [N, ...shape], and their N. Throws Error (file).
 std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info);
 
-/// A label by its name, in capitals or small letters, or its index. Throws Error (usage) where none or several have the
-/// name, listing them.
-std::int64_t parse_label(const std::string& text, const ModelInfo& info);
-
 /// The label's name, or its index where it has none.
 std::string label_name(std::int64_t label, const ModelInfo& info);
 

@@ -7,6 +7,7 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "comparison_sheet.hpp"
+#include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
 #include "output_file.hpp"
 #include "picture_file.hpp"
@@ -112,7 +113,7 @@ void run(const Arguments& arguments) {
     throw Error(ErrorKind::usage, std::to_string(seeds.size()) + " columns: a comparison has at most 1000");
   }
   std::vector<std::int64_t> labels;
-  for (const std::string& label : arguments.labels) labels.push_back(parse_label(label, first));
+  for (const std::string& label : arguments.labels) labels.push_back(find_label(label, first));
   // Every label in turn: the columns then show all the model can draw.
   for (std::int64_t i = 0; labels.size() < seeds.size() && arguments.labels.empty() && i < first.label_count; ++i) {
     labels.push_back(i);

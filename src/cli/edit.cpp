@@ -3,6 +3,7 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
 #include "picture_input.hpp"
 #include "provenance.hpp"
@@ -158,7 +159,7 @@ void run(const Task& task, const Arguments& arguments) {
   std::int64_t count = 1;
   if (!arguments.noise.empty()) std::tie(request.noise, count) = read_noise(arguments.noise, info);
   request.seeds = choose_seeds(arguments.seeds, arguments.count, count);
-  for (const std::string& label : arguments.labels) request.labels.push_back(parse_label(label, info));
+  for (const std::string& label : arguments.labels) request.labels.push_back(find_label(label, info));
   require_savable(arguments.output, info, request.seeds.size());
 
   if (!prepared.remark.empty() && !arguments.quiet) complain(prepared.remark);

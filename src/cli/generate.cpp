@@ -9,6 +9,7 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "file_pattern.hpp"
+#include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
@@ -103,7 +104,7 @@ void run(const Arguments& arguments) {
     std::tie(request.noise, count) = read_noise(arguments.noise, info);
   }
   request.seeds = choose_seeds(arguments.seeds, arguments.count, count);
-  for (const std::string& label : arguments.labels) request.labels.push_back(parse_label(label, info));
+  for (const std::string& label : arguments.labels) request.labels.push_back(find_label(label, info));
 
   const Target target = find_target(arguments.output, info);
   SaveOptions options;
@@ -133,7 +134,15 @@ void run(const Arguments& arguments) {
   const auto describe = [&](const std::vector<Sample>& drawn) {
     Json made{{"model", info.name},      {"sampler", report.sampler}, {"options", parts_of(request.sampler).options},
               {"levels", report.levels}, {"seeds", Json::array()},    {"labels", labels_of(drawn)}};
-    for (const Sample& sample : drawn) made["seeds"].push_back(sample.seed);
+    Request again = request;
+    again.seeds.clear();
+    again.labels.clear();
+    for (const Sample& sample : drawn) {
+      made["seeds"].push_back(sample.seed);
+      again.seeds.push_back(sample.seed);
+      if (sample.label) again.labels.push_back(*sample.label);
+    }
+    made["request"] = Json::parse(to_json(again, info));
     options.texts = provenance.texts(std::move(made));
   };
   const auto write = [&](const std::string& file, const std::vector<Sample>& drawn) {

@@ -4,6 +4,7 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
 #include "picture_input.hpp"
 #include "provenance.hpp"
@@ -58,7 +59,7 @@ void run(const Arguments& arguments) {
   }
   // Frames differ by the noise given alone: one seed, and with it one label, for all.
   request.seeds.assign(static_cast<std::size_t>(arguments.frames), request.seeds.front());
-  if (!arguments.label.empty()) request.labels = {parse_label(arguments.label, info)};
+  if (!arguments.label.empty()) request.labels = {find_label(arguments.label, info)};
   require_savable(arguments.output, info, request.seeds.size());
 
   const Provenance provenance(generator.file());

@@ -283,7 +283,7 @@ class CommandLine(unittest.TestCase):
         for label, indices in (("DRAKE", "0, 1"), ("kite", "2, 3"), ("Kite", "2, 3, 4")):
             result = self.run_onestep("generate", "birds.pt", "--label", label, "-o", "a.npy")
             self.assertEqual(result.returncode, 2)
-            self.assertIn(f"--label {label} is the name of several labels of tiny: {indices}; give the index", result.stderr)
+            self.assertIn(f"label {label} is the name of several labels of tiny: {indices}; give the index", result.stderr)
 
     def test_the_model_is_found_wherever_it_stands(self):
         for arguments in (["--label", "Bag", "fashion"], ["--levels", "80,2.5", "fashion"], ["--grid", "fashion"],

@@ -54,6 +54,20 @@ TEST(Schedules, UniformIsEvenInTheModelsOwnTime) {
   for (int i = 0; i < 4; ++i) EXPECT_NEAR(std::atan(angles[i] / 0.5), std::atan(160) * (1 - i / 4.0), 1e-12);
 }
 
+// In the times of a scheduler that shifts: sigma there is tau here.
+TEST(Schedules, UniformIsEvenBeforeTheShiftOfAFlow) {
+  ModelInfo info;
+  info.prediction = "flow";
+  info.sigma_max = 1e9;
+  info.flow_shift = 3;
+  info.flow_noise_scale = 2;
+  const auto levels = schedule_levels(find_schedule("", info), info, 4);
+  for (int i = 0; i < 4; ++i) {
+    const double even = 1 - i / 4.0, tau = levels[i] / (2 + levels[i]);
+    EXPECT_NEAR(tau, 3 * even / (1 + 2 * even), 1e-8);  // sigma_max is not infinite
+  }
+}
+
 // Lin et al. 2023, Table 2, for T = 1000 and ten steps (whose timesteps count from 1), and where n does not divide T.
 TEST(Schedules, OfTimestepsAreTheThreeOfLin) {
   ModelInfo info;

@@ -124,6 +124,34 @@ TEST(Predictions, OneStepIsExactForEveryKind) {
   }
 }
 
+// x_tau = (1 - tau) x0 + tau s z, whose velocity is s z - x0; sigma = s tau / (1 - tau).
+TEST(Predictions, OfAFlowWhoseNoiseIsScaledIsExact) {
+  ModelInfo info = info_of("flow");
+  info.noise_input = "flow_time";
+  info.noise_scale = 1;
+  info.flow_noise_scale = 2.5;
+  for (const double sigma : {0.05, 1.0, 20.0}) {
+    const double tau = sigma / (2.5 + sigma);
+    Perfect network(info, 1 / (1 - tau), sigma,
+                    [&](const Tensor& own, const Tensor& x0) { return (own - (1 - tau) * x0) / tau - x0; });
+    const Tensor x = sigma * torch::linspace(-3, 3, 96).reshape({2, 3, 16});
+    EXPECT_LT(largest(Denoiser(network, info, {})(x, sigma) - exact(x, sigma)), 5e-5) << sigma;  // as above
+    EXPECT_LT(largest(network.last.conditions[0] - tau), 1e-6);
+  }
+}
+
+TEST(Predictions, TheFirstInputIsWhatTheModelSays) {
+  ModelInfo info = info_of("flow");
+  info.flow_noise_scale = 2.5;
+  const double tau = 80 / 82.5;
+  EXPECT_NEAR(initial_scale(info, 80) * (1 - tau), 2.5, 1e-12) << "s z";
+  info.starts_from_unit_noise = false;
+  EXPECT_EQ(initial_scale(info, 80), 80) << "tau s z, which is sigma z before it is scaled";
+  info = info_of("edm");
+  info.starts_from_unit_noise = true;
+  EXPECT_NEAR(initial_scale(info, 80) * precondition(info, 80).in, 1, 1e-12);
+}
+
 // What models that see pure noise start from is a unit Gaussian at their network (times sigma_data in TrigFlow, which
 // the network does not see).
 TEST(Predictions, TheFirstInputIsUnitNoiseWhereThePaperSaysSo) {

@@ -1,0 +1,254 @@
+#include "onestep/request_json.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+
+#include "require.hpp"
+
+namespace onestep {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t most_bytes = 16 << 20;
+constexpr std::uint64_t most_seeds = 10'000'000;
+constexpr int deepest = 8;
+
+std::string shown(const Json& value) {
+  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text.size() > 60 ? text.substr(0, 57) + "..." : text;
+}
+
+[[noreturn]] void refuse_field(const std::string& field, const Json& value, const std::string& rule) {
+  refuse(field + " = " + shown(value) + " must be " + rule);
+}
+
+double number(const std::string& field, const Json& value) {
+  if (!value.is_number() || !std::isfinite(value.get<double>())) refuse_field(field, value, "a finite number");
+  return value.get<double>();
+}
+
+/// Of any type of whole numbers. JSON has them signed and unsigned.
+template <typename Whole>
+Whole whole(const std::string& field, const Json& value) {
+  bool fits = false;
+  if (value.is_number_unsigned())
+    fits = std::in_range<Whole>(value.get<std::uint64_t>());
+  else if (value.is_number_integer())
+    fits = std::in_range<Whole>(value.get<std::int64_t>());
+  if (!fits) {
+    refuse_field(field, value,
+                 "a whole number in [" + std::to_string(std::numeric_limits<Whole>::min()) + ", " +
+                     std::to_string(std::numeric_limits<Whole>::max()) + "]");
+  }
+  return value.get<Whole>();
+}
+
+std::string text(const std::string& field, const Json& value) {
+  if (!value.is_string()) refuse_field(field, value, "a string");
+  return value.get<std::string>();
+}
+
+/// A value for each element of an array.
+template <typename Read>
+auto each(const std::string& field, const Json& array, Read read) {
+  if (!array.is_array()) refuse_field(field, array, "an array");
+  std::vector<decltype(read(field, array))> values;
+  for (std::size_t i = 0; i < array.size(); ++i)
+    values.push_back(read(field + "[" + std::to_string(i) + "]", array[i]));
+  return values;
+}
+
+/// A value for each field of an object.
+template <typename Read>
+auto by_name(const std::string& field, const Json& object, Read read) {
+  if (!object.is_object()) refuse_field(field, object, "an object");
+  std::map<std::string, decltype(read(field, object))> values;
+  for (const auto& [name, value] : object.items()) values.emplace(name, read(field + "." + name, value));
+  return values;
+}
+
+std::vector<float> floats(const std::string& field, const Json& array) {
+  return each(field, array,
+              [](const std::string& place, const Json& value) { return static_cast<float>(number(place, value)); });
+}
+
+Json parse(const std::string& json) {
+  if (json.size() > most_bytes) {
+    refuse("the request has " + std::to_string(json.size()) + " bytes; at most " + std::to_string(most_bytes) +
+           " are read");
+  }
+  bool deep = false;
+  try {
+    Json root = Json::parse(json, [&](int depth, Json::parse_event_t, Json&) {
+      deep |= depth > deepest;
+      return !deep;
+    });
+    if (!deep) {
+      if (!root.is_object()) refuse_field("the request", root, "an object");
+      return root;
+    }
+  } catch (const Json::exception& error) {
+    refuse(std::string("the request is not valid JSON: ") + error.what());
+  }
+  refuse("the request nests deeper than " + std::to_string(deepest) + " levels");
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+/// What a request says of its sampler, until all of it is known.
+struct NamedSampler {
+  std::optional<std::string> name;
+  Levels levels;
+  std::map<std::string, double> options;
+};
+
+using Take = void (*)(const Json& value, Request& request, NamedSampler& sampler, const ModelInfo& info);
+
+const std::vector<std::pair<std::string, Take>>& fields() {
+  static const std::vector<std::pair<std::string, Take>> all{
+      {"seeds",
+       [](const Json& value, Request& request, NamedSampler&, const ModelInfo&) {
+         if (value.is_array() && value.size() > most_seeds)
+           refuse("seeds has " + std::to_string(value.size()) + "; at most " + std::to_string(most_seeds) +
+                  " are taken");
+         request.seeds = each("seeds", value, whole<std::uint64_t>);
+       }},
+      {"count",
+       [](const Json& value, Request& request, NamedSampler&, const ModelInfo&) {
+         const auto count = whole<std::uint64_t>("count", value);
+         if (count < 1 || count > most_seeds)
+           refuse_field("count", value, "in [1, " + std::to_string(most_seeds) + "]");
+         request.seeds.resize(count);
+         std::iota(request.seeds.begin(), request.seeds.end(), 0);
+       }},
+      {"labels",
+       [](const Json& value, Request& request, NamedSampler&, const ModelInfo& info) {
+         request.labels = each("labels", value, [&](const std::string& place, const Json& label) {
+           return label.is_string() ? find_label(label.get<std::string>(), info) : whole<std::int64_t>(place, label);
+         });
+       }},
+      {"sampler", [](const Json& value, Request&, NamedSampler& sampler,
+                     const ModelInfo&) { sampler.name = text("sampler", value); }},
+      {"steps", [](const Json& value, Request&, NamedSampler& sampler,
+                   const ModelInfo&) { sampler.levels.steps = whole<int>("steps", value); }},
+      {"levels", [](const Json& value, Request&, NamedSampler& sampler,
+                    const ModelInfo&) { sampler.levels.values = each("levels", value, number); }},
+      {"schedule", [](const Json& value, Request&, NamedSampler& sampler,
+                      const ModelInfo&) { sampler.levels.schedule = text("schedule", value); }},
+      {"options", [](const Json& value, Request&, NamedSampler& sampler,
+                     const ModelInfo&) { sampler.options = by_name("options", value, number); }},
+      {"guidance", [](const Json& value, Request& request, NamedSampler&,
+                      const ModelInfo&) { request.guidance = number("guidance", value); }},
+      {"batch", [](const Json& value, Request& request, NamedSampler&,
+                   const ModelInfo&) { request.batch = whole<std::int64_t>("batch", value); }},
+      {"force",
+       [](const Json& value, Request& request, NamedSampler&, const ModelInfo&) {
+         if (!value.is_boolean()) refuse_field("force", value, "true or false");
+         request.force = value.get<bool>();
+       }},
+      {"sizes", [](const Json& value, Request& request, NamedSampler&,
+                   const ModelInfo&) { request.sizes = by_name("sizes", value, whole<std::int64_t>); }},
+      {"tokens",
+       [](const Json& value, Request& request, NamedSampler&, const ModelInfo&) {
+         request.tokens = each("tokens", value, [](const std::string& place, const Json& tokens) {
+           return each(place, tokens, whole<std::int64_t>);
+         });
+       }},
+      {"conditions", [](const Json& value, Request& request, NamedSampler&,
+                        const ModelInfo&) { request.conditions = by_name("conditions", value, floats); }},
+  };
+  return all;
+}
+
+}  // namespace
+
+Request request_of_json(const std::string& json, const ModelInfo& info) {
+  const Json root = parse(json);
+  Request request;
+  NamedSampler sampler;
+  for (const auto& [name, value] : root.items()) {
+    const auto is_it = [&, &name = name](const auto& field) { return field.first == name; };
+    const auto field = std::find_if(fields().begin(), fields().end(), is_it);
+    if (field == fields().end()) {
+      std::string known;
+      for (const auto& each : fields()) known += (known.empty() ? "" : ", ") + each.first;
+      refuse(name + " = " + shown(value) + " is an unknown field; known are " + known);
+    }
+    field->second(value, request, sampler, info);
+  }
+  if (root.contains("seeds") == root.contains("count")) refuse("give either seeds or count");
+  if (sampler.name || sampler.levels.steps || !sampler.levels.values.empty() || !sampler.levels.schedule.empty() ||
+      !sampler.options.empty()) {
+    const std::string name = sampler.name.value_or(parts_of(default_sampler(info)).name);
+    request.sampler = make_sampler(name, std::move(sampler.levels), sampler.options);
+  }
+  return request;
+}
+
+std::string to_json(const Request& request, const ModelInfo& info) {
+  if (std::holds_alternative<std::shared_ptr<const CustomSampler>>(request.sampler))
+    refuse("a sampler of one's own has no name by which JSON could tell it");
+  const Request plain;
+  Json json{{"seeds", request.seeds}};
+  if (!request.labels.empty()) {
+    for (const std::int64_t label : request.labels) {
+      const auto i = static_cast<std::size_t>(label);
+      const bool named = label >= 0 && i < info.label_names.size() &&
+                         std::count(info.label_names.begin(), info.label_names.end(), info.label_names[i]) == 1;
+      json["labels"].push_back(named ? Json(info.label_names[i]) : Json(label));
+    }
+  }
+  const SamplerParts sampler = parts_of(request.sampler);
+  if (!sampler.name.empty()) {
+    json["sampler"] = sampler.name;
+    if (sampler.levels.steps) json["steps"] = *sampler.levels.steps;
+    if (!sampler.levels.values.empty()) json["levels"] = sampler.levels.values;
+    if (!sampler.levels.schedule.empty()) json["schedule"] = sampler.levels.schedule;
+    if (!sampler.options.empty()) json["options"] = sampler.options;
+  }
+  if (request.guidance) json["guidance"] = *request.guidance;
+  if (request.batch != plain.batch) json["batch"] = request.batch;
+  if (request.force) json["force"] = true;
+  if (!request.sizes.empty()) json["sizes"] = request.sizes;
+  if (!request.tokens.empty()) json["tokens"] = request.tokens;
+  if (!request.conditions.empty()) json["conditions"] = request.conditions;
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::int64_t find_label(const std::string& label, const ModelInfo& info) {
+  if (info.label_count == 0) refuse("label " + label + ": " + info.name + " has no labels");
+  // The exact name counts before one in other letters.
+  for (const bool exactly : {true, false}) {
+    std::vector<std::size_t> found;
+    for (std::size_t i = 0; i < info.label_names.size(); ++i) {
+      const std::string& name = info.label_names[i];
+      if (exactly ? name == label : lower(name) == lower(label)) found.push_back(i);
+    }
+    if (found.size() == 1) return static_cast<std::int64_t>(found.front());
+    if (found.empty()) continue;
+    std::string indices;
+    for (const std::size_t i : found) indices += (indices.empty() ? "" : ", ") + std::to_string(i);
+    refuse("label " + label + " is the name of several labels of " + info.name + ": " + indices +
+           "; give the index of one");
+  }
+  std::uint64_t index = 0;
+  const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), index);
+  if (!label.empty() && error == std::errc{} && end == label.data() + label.size() &&
+      index < static_cast<std::uint64_t>(info.label_count))
+    return static_cast<std::int64_t>(index);
+  std::string names;
+  for (std::size_t i = 0; i < info.label_names.size() && i < 50; ++i) names += (i ? ", " : "") + info.label_names[i];
+  refuse("label " + label + " is none of " + info.name + "'s: give 0 to " + std::to_string(info.label_count - 1) +
+         (names.empty() ? "" : " or a name: " + names));
+}
+
+}  // namespace onestep
