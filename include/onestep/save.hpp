@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "onestep/file_kind.hpp"
 #include "onestep/generator.hpp"
 
 namespace onestep {
@@ -14,13 +16,20 @@ struct SaveOptions {
   std::vector<std::pair<std::string, std::string>> texts = {};  ///< Kept in a PNG beside the pixels: keyword and text.
 };
 
-/// Throws Error (usage) unless `count` samples of this model fit into a file of this name's kind, and Error (file)
-/// where it can't be written: to be asked before they are drawn.
+/// The kind of file that `file` is by its extension: .png, .jpg, .jpeg, .webp, .wav, .npy or .npz. Throws Error
+/// (usage) unless `count` samples of this model fit into one: images become a grid, a sound or a clip goes alone.
+FileKind file_kind(const std::string& file, const ModelInfo& info, std::size_t count);
+
+/// Throws Error as file_kind, and Error (file) where the file can't be written: to be asked before samples are drawn.
 void require_savable(const std::string& file, const ModelInfo& info, std::size_t count);
 
-/// Writes samples to one file, whole or not at all. By its extension: .png, .jpg, .webp (images, several as a grid;
-/// .webp also one clip), .wav (one sound), .npy (float32 [N, ...], unclamped), .npz (samples, seeds, labels). Throws
-/// Error: usage where the samples do not fit the kind, file where the file can't be written.
+/// Samples as the bytes of a file. Throws Error: usage where they do not fit the kind, numerical for NaN or infinity in
+/// a picture or a sound, memory.
+std::vector<std::byte> encode(FileKind kind, const ModelInfo& info, const std::vector<Sample>& samples,
+                              const SaveOptions& options = {});
+
+/// Writes them to one file of the kind that its extension says, whole or not at all. Throws Error as encode, and Error
+/// (file) where the file can't be written.
 void save(const std::string& file, const ModelInfo& info, const std::vector<Sample>& samples,
           const SaveOptions& options = {});
 

@@ -209,7 +209,14 @@ std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, 
                 file + ": has shape " + nlohmann::json(shape).dump() + "; the noise of " + info.name +
                     " is [N, ...] or [draws, N, ...] with ... = " + nlohmann::json(info.sample.shape).dump());
   }
-  return {std::move(array.values), shape[shape.size() - dimensions - 1]};
+  const std::int64_t count = shape[shape.size() - dimensions - 1];
+  const std::size_t draws = shape.size() == dimensions + 1 ? 1 : static_cast<std::size_t>(shape[0]);
+  const std::size_t draw_size = array.values.size() / draws, sample_size = draw_size / static_cast<std::size_t>(count);
+  for (std::size_t draw = 0; draw < draws; ++draw) {
+    require_finite(std::span(array.values).subspan(draw * draw_size, draw_size), sample_size,
+                   draws == 1 ? file : file + ": draw " + std::to_string(draw));
+  }
+  return {std::move(array.values), count};
 }
 
 std::string label_name(std::int64_t label, const ModelInfo& info) {

@@ -11,7 +11,6 @@
 #include "onestep/save.hpp"
 #include "output_file.hpp"
 #include "picture_file.hpp"
-#include "sample_file.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
@@ -137,8 +136,7 @@ void run(const Arguments& arguments) {
   }
   if (!arguments.output.empty()) {
     require_savable(arguments.output, first, 1);
-    if (output_kind(arguments.output, {Modality::image, first.data.shape, first.data.range_low, first.data.range_high},
-                    1) != OutputKind::png) {
+    if (file_kind(arguments.output, first, 1) != FileKind::png) {
       throw Error(ErrorKind::usage, arguments.output + ": the comparison is a .png");
     }
   }
@@ -194,8 +192,9 @@ void run(const Arguments& arguments) {
     rows.push_back(std::move(row));
   }
   if (!arguments.output.empty()) {
-    write_png(arguments.output, comparison_sheet("The same " + std::to_string(seeds.size()) + " seeds", rows),
-              {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", json_text(json)}});
+    write_file(arguments.output,
+               encode_png(comparison_sheet("The same " + std::to_string(seeds.size()) + " seeds", rows),
+                          {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", json_text(json)}}));
   }
   if (arguments.json) {
     print_json({{"seeds", seeds},

@@ -35,22 +35,20 @@ struct Prepared {
 
 Prepared inpaint(const Arguments& arguments, const ModelInfo& info) {
   const InputSample picture = arguments.pictures.read(arguments.input, info.data.shape, info);
-  Inpaint task{picture.values, {}};
-  for (std::int64_t c = 0; c < info.data.shape[0]; ++c) {
-    for (const bool there : picture.there) task.mask.push_back(there ? 1.0F : 0.0F);
-  }
+  std::vector<bool> known_pixels = picture.there;
   if (!arguments.mask.empty()) {
-    const InputSample mask = arguments.pictures.read(arguments.mask, info.data.shape, info);
+    const InputMask mask = arguments.pictures.read_mask(arguments.mask, info.data.shape);
     if (mask.width != picture.width || mask.height != picture.height) {
       throw Error(ErrorKind::file, arguments.mask + ": has " + std::to_string(mask.width) + " x " +
                                        std::to_string(mask.height) + " pixels; a mask has as many as its picture, " +
                                        std::to_string(picture.width) + " x " + std::to_string(picture.height));
     }
     // White is drawn, as in most programs that inpaint.
-    const double middle = (info.data.range_low + info.data.range_high) / 2;
-    for (std::size_t i = 0; i < task.mask.size(); ++i) {
-      if (mask.values[i] >= middle) task.mask[i] = 0;
-    }
+    for (std::size_t p = 0; p < mask.drawn.size(); ++p) known_pixels[p] = known_pixels[p] && !mask.drawn[p];
+  }
+  Inpaint task{picture.values, {}};
+  for (std::int64_t c = 0; c < info.data.shape[0]; ++c) {
+    task.mask.insert(task.mask.end(), known_pixels.begin(), known_pixels.end());
   }
   const auto known = static_cast<std::size_t>(std::count(task.mask.begin(), task.mask.end(), 1.0F));
   const std::string what = arguments.mask.empty() ? arguments.input : arguments.mask;

@@ -47,13 +47,14 @@ std::string doubled_braces(const std::string& text) {
 
 Target find_target(const std::string& output, const ModelInfo& info) {
   if (output.empty()) throw Error(ErrorKind::usage, "--output is empty; give a file, a folder or a pattern");
-  if (output.back() == '/' || fs::is_directory(output)) {
+  std::error_code unreachable;  // as require_savable says
+  if (output.back() == '/' || fs::is_directory(output, unreachable)) {
     const std::string extension = info.data.modality == Modality::audio   ? ".wav"
                                   : info.data.modality == Modality::video ? ".webp"
                                                                           : ".png";
     Target target{
         .file = "", .pattern = doubled_braces(fs::path(output) / "") + "{seed:06d}" + extension, .new_folder = ""};
-    if (!fs::exists(output)) target.new_folder = fs::path(output).parent_path();
+    if (!fs::exists(output, unreachable)) target.new_folder = fs::path(output).parent_path();
     return target;
   }
   if (is_file_pattern(output)) return {.file = "", .pattern = output, .new_folder = ""};

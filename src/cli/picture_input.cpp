@@ -5,17 +5,6 @@
 #include "onestep/error.hpp"
 
 namespace onestep {
-namespace {
-
-/// A colour picture may hold grey values, as many programs save them.
-bool is_grey(const PictureValues& picture) {
-  for (std::size_t i = 0; i < picture.values.size(); i += 3) {
-    if (picture.values[i] != picture.values[i + 1] || picture.values[i] != picture.values[i + 2]) return false;
-  }
-  return true;
-}
-
-}  // namespace
 
 void PictureInput::add_to(CLI::App& command) {
   static const std::map<std::string, Fit> fits{{"crop", Fit::crop}, {"pad", Fit::pad}, {"stretch", Fit::stretch}};
@@ -26,35 +15,48 @@ void PictureInput::add_to(CLI::App& command) {
       ->type_name("");
 }
 
+PictureValues PictureInput::fitted(PictureValues picture, const std::string& file,
+                                   const std::vector<std::int64_t>& shape) const {
+  const int width = static_cast<int>(shape[2]), height = static_cast<int>(shape[1]);
+  if (picture.width == width && picture.height == height) return picture;
+  if (!fit_) {
+    throw Error(ErrorKind::file, file + ": has " + std::to_string(picture.width) + " x " +
+                                     std::to_string(picture.height) + " pixels; it must have " + std::to_string(width) +
+                                     " x " + std::to_string(height) + ": --fit crop, pad or stretch makes it so");
+  }
+  return fit_picture(picture, width, height, *fit_);
+}
+
 InputSample PictureInput::read(const std::string& file, const std::vector<std::int64_t>& shape,
                                const ModelInfo& info) const {
-  PictureValues picture = read_picture_values(file);
+  PictureValues picture = read_picture(file);
   InputSample sample{{}, {}, picture.width, picture.height};
-  const int width = static_cast<int>(shape[2]), height = static_cast<int>(shape[1]);
-  if (picture.channels > shape[0] && !is_grey(picture)) {
-    throw Error(ErrorKind::file,
-                file + ": is in colour, but " + info.name + " makes grey pictures; make it grey first");
-  }
-  if (picture.width != width || picture.height != height) {
-    if (!fit_) {
-      throw Error(ErrorKind::file, file + ": has " + std::to_string(picture.width) + " x " +
-                                       std::to_string(picture.height) + " pixels; it must have " +
-                                       std::to_string(width) + " x " + std::to_string(height) +
-                                       ": --fit crop, pad or stretch makes it so");
-    }
-    picture = fit_picture(picture, width, height, *fit_);
-  }
-  const std::size_t pixels = std::size_t(width) * height;
-  for (std::int64_t c = 0; c < shape[0]; ++c) {
-    for (std::size_t p = 0; p < pixels; ++p) {
-      const double part = picture.values[p * picture.channels + c % picture.channels];
-      sample.values.push_back(
-          static_cast<float>(info.data.range_low + part * (info.data.range_high - info.data.range_low)));
-    }
-  }
-  sample.there.assign(pixels, true);
+  picture = fitted(std::move(picture), file, shape);
+  sample.values = to_sample(picture, shape[0], info.data.range_low, info.data.range_high, file);
+  sample.there.assign(static_cast<std::size_t>(shape[1] * shape[2]), true);
+  if (shape[0] == 4) return sample;
   for (std::size_t p = 0; p < picture.opacity.size(); ++p) sample.there[p] = picture.opacity[p] >= 0.5F;
   return sample;
+}
+
+InputMask PictureInput::read_mask(const std::string& file, const std::vector<std::int64_t>& shape) const {
+  PictureValues picture = read_picture(file);
+  InputMask mask{{}, picture.width, picture.height};
+  picture = fitted(std::move(picture), file, shape);
+  for (std::size_t p = 0; p < picture.values.size(); p += picture.channels) {
+    const float red = picture.values[p], green = picture.values[p + picture.channels / 2],
+                blue = picture.values[p + picture.channels - 1];
+    // JPEG gives grey edges a tinge; what is coloured beyond that could mean either.
+    if (std::max({red, green, blue}) - std::min({red, green, blue}) > 0.25F) {
+      const std::size_t pixel = p / picture.channels;
+      throw Error(ErrorKind::file, file + ": is in colour at (" + std::to_string(pixel % picture.width) + ", " +
+                                       std::to_string(pixel / picture.width) +
+                                       "), counted from the upper left; a mask is white where the picture is drawn, " +
+                                       "black where it is kept");
+    }
+    mask.drawn.push_back(0.299F * red + 0.587F * green + 0.114F * blue >= 0.5F);
+  }
+  return mask;
 }
 
 }  // namespace onestep

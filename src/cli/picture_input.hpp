@@ -13,7 +13,13 @@ namespace onestep {
 /// A picture as a model sees it.
 struct InputSample {
   std::vector<float> values;  ///< [C, H, W] in the model's range.
-  std::vector<bool> there;    ///< [H, W]: at least half opaque, and no padding.
+  std::vector<bool> there;    ///< [H, W]: at least half opaque, and no padding. All of it where opacity is a channel.
+  int width = 0, height = 0;  ///< Of the file.
+};
+
+/// A mask as large as a model's picture.
+struct InputMask {
+  std::vector<bool> drawn;    ///< [H, W]: white, rather than black.
   int width = 0, height = 0;  ///< Of the file.
 };
 
@@ -25,7 +31,13 @@ class PictureInput {
   /// A picture of the model's channels, of shape [C, H, W]. Throws Error (file).
   InputSample read(const std::string& file, const std::vector<std::int64_t>& shape, const ModelInfo& info) const;
 
+  /// A mask for pictures of shape [C, H, W]. Throws Error (file), also where the mask is in colour.
+  InputMask read_mask(const std::string& file, const std::vector<std::int64_t>& shape) const;
+
  private:
+  /// `picture` as large as the model's.
+  PictureValues fitted(PictureValues picture, const std::string& file, const std::vector<std::int64_t>& shape) const;
+
   std::optional<Fit> fit_;
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -9,10 +11,46 @@
 
 namespace onestep {
 
-/// Somebody else's numbers, in C order.
+/// Somebody else's numbers, in C order; floats in as many pieces as they lie in.
 struct ArrayView {
-  std::variant<std::span<const float>, std::span<const std::int64_t>, std::span<const std::uint64_t>> values;
+  std::variant<std::vector<std::span<const float>>, std::span<const std::int64_t>, std::span<const std::uint64_t>>
+      values;
   std::vector<std::int64_t> shape;
+};
+
+// Each throws Error (usage) where a shape does not fit its values.
+
+/// NumPy's .npy, format 1.0.
+std::vector<std::byte> encode_npy(const ArrayView& array);
+
+/// NumPy's .npz: arrays by name, stored uncompressed as numpy.savez does, since samples hardly shrink. The same arrays
+/// make the same bytes.
+std::vector<std::byte> encode_npz(const std::vector<std::pair<std::string, ArrayView>>& arrays);
+
+/// An array of little-endian float32 in C order, of which the header alone is read at first: its shape is known, and
+/// can be refused, before the numbers take time and memory. The constructors and read throw Error (file).
+class ArrayFile {
+ public:
+  /// A .npy, formats 1 to 3.
+  explicit ArrayFile(const std::string& file);
+  /// The array `name` of a .npz, stored or compressed.
+  ArrayFile(const std::string& file, const std::string& name);
+
+  const std::vector<std::int64_t>& shape() const { return shape_; }
+
+  /// The next numbers; all of them are to be asked for, and no more.
+  void read(std::span<float> values);
+
+ private:
+  /// Up to so many of the next bytes; fewer at the end alone, or where the file is damaged.
+  using Source = std::function<std::size_t(char*, std::size_t)>;
+
+  void read_header(std::uint64_t size);
+
+  std::string name_;  ///< For messages.
+  Source source_;
+  std::vector<std::int64_t> shape_;
+  std::uint64_t left_ = 0;  ///< Bytes of numbers that were not read yet.
 };
 
 struct FloatArray {
@@ -20,19 +58,12 @@ struct FloatArray {
   std::vector<std::int64_t> shape;
 };
 
-// Each throws Error: usage where a shape does not fit its values, file for all that is wrong with a file.
-
-/// NumPy's .npy, format 1.0.
-void write_npy(const std::string& file, const ArrayView& array);
-
-/// NumPy's .npz: arrays by name, stored uncompressed as numpy.savez does, since samples hardly shrink. The same arrays
-/// make the same bytes.
-void write_npz(const std::string& file, const std::vector<std::pair<std::string, ArrayView>>& arrays);
-
-/// Reads a .npy of little-endian float32 in C order, formats 1 to 3; nothing is allocated that the file does not fill.
+/// All of a .npy; nothing is allocated that the file does not fill. Throws Error (file).
 FloatArray read_npy(const std::string& file);
 
-/// The array `name` of a .npz, under the same rules, stored or compressed.
-FloatArray read_npz(const std::string& file, const std::string& name);
+/// Throws Error (file) where a sample of `sample_size` values has NaN or infinity among them: "FILE: sample 5 holds
+/// NaN". The first is number `first`.
+void require_finite(std::span<const float> values, std::size_t sample_size, const std::string& file,
+                    std::size_t first = 0);
 
 }  // namespace onestep

@@ -1,27 +1,185 @@
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#define STBI_WRITE_NO_STDIO
-#include <stb/stb_image_write.h>
+#include <cstdio>
+// libjpeg's header needs what stands above.
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <memory>
 
 #include "onestep/error.hpp"
-#include "output_file.hpp"
-#include "picture_file.hpp"
+#include "picture_decoders.hpp"
 
 namespace onestep {
+namespace {
 
-void write_jpeg(const std::string& file, const Picture& picture) {
-  if (picture.width > 65535 || picture.height > 65535) {
-    throw Error(ErrorKind::usage, file + ": " + std::to_string(picture.width) + " x " + std::to_string(picture.height) +
-                                      " pixels: a JPEG's sides must be at most 65535; write .png");
+// libjpeg is C and leaves by longjmp: nothing with a destructor lives in a function between setjmp and what may jump.
+
+struct Errors : jpeg_error_mgr {
+  std::jmp_buf left;
+  int code = 0;
+  char message[JMSG_LENGTH_MAX] = "";
+
+  Errors() {
+    jpeg_std_error(this);
+    error_exit = leave;
+    emit_message = leave_for_warnings;
+    output_message = [](j_common_ptr) {};
   }
-  std::vector<std::byte> bytes;
-  const auto append = [](void* to, void* data, int size) {
-    const auto* begin = static_cast<const std::byte*>(data);
-    auto& all = *static_cast<std::vector<std::byte>*>(to);
-    all.insert(all.end(), begin, begin + size);
+
+  static void leave(j_common_ptr info) {
+    auto& errors = *static_cast<Errors*>(info->err);
+    errors.code = errors.msg_code;
+    errors.format_message(info, errors.message);
+    std::longjmp(errors.left, 1);
+  }
+  /// libjpeg warns of damaged data, level -1, and fills in grey.
+  static void leave_for_warnings(j_common_ptr info, int level) {
+    if (level < 0) leave(info);
+  }
+};
+
+struct Encoding {
+  jpeg_compress_struct info{};
+  Errors errors;
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+
+  ~Encoding() {
+    jpeg_destroy_compress(&info);
+    std::free(bytes);
+  }
+};
+
+bool encode(Encoding& encoding, const Picture& picture) {
+  jpeg_compress_struct& info = encoding.info;
+  info.err = &encoding.errors;
+  if (setjmp(encoding.errors.left)) return false;
+  jpeg_create_compress(&info);
+  jpeg_mem_dest(&info, &encoding.bytes, &encoding.size);
+  info.image_width = picture.width;
+  info.image_height = picture.height;
+  info.input_components = picture.channels;
+  info.in_color_space = picture.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, 95, TRUE);
+  info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;
+  jpeg_start_compress(&info, TRUE);
+  while (info.next_scanline < info.image_height) {
+    auto* row =
+        const_cast<JSAMPROW>(&picture.pixels[std::size_t(info.next_scanline) * picture.width * picture.channels]);
+    jpeg_write_scanlines(&info, &row, 1);
+  }
+  jpeg_finish_compress(&info);
+  return true;
+}
+
+struct Decoding {
+  jpeg_decompress_struct info{};
+  jpeg_progress_mgr progress{};
+  Errors errors;
+  int scan = 0;
+
+  ~Decoding() { jpeg_destroy_decompress(&info); }
+};
+
+constexpr int most_scans = 100;
+
+/// Each of a progressive picture's scans may be a few bytes that take a walk over all of it.
+void count_scans(j_common_ptr info) {
+  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > most_scans) {
+    static_cast<Errors*>(info->err)->code = JMSG_NOMESSAGE;
+    std::snprintf(static_cast<Errors*>(info->err)->message, JMSG_LENGTH_MAX, "more than %d scans", most_scans);
+    std::longjmp(static_cast<Errors*>(info->err)->left, 1);
+  }
+}
+
+bool read_header(Decoding& decoding, std::span<const std::byte> bytes) {
+  jpeg_decompress_struct& info = decoding.info;
+  info.err = &decoding.errors;
+  if (setjmp(decoding.errors.left)) return false;
+  jpeg_create_decompress(&info);
+  decoding.progress.progress_monitor = count_scans;
+  info.progress = &decoding.progress;
+  jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  jpeg_save_markers(&info, JPEG_APP0 + 1, 0xffff);
+  jpeg_read_header(&info, TRUE);
+  return true;
+}
+
+/// Cyan, magenta, yellow and black to red, green and blue, in place. Adobe's programs, and whoever follows them, store
+/// what is left of white instead of the ink.
+void to_colours(unsigned char* row, int width, bool inverted) {
+  for (int x = 0; x < width; ++x) {
+    const auto light = [&](int c) { return inverted ? row[4 * x + c] : 255 - row[4 * x + c]; };
+    const int black = light(3);
+    for (int c = 0; c < 3; ++c) row[3 * x + c] = static_cast<unsigned char>((light(c) * black + 127) / 255);
+  }
+}
+
+bool read_rows(Decoding& decoding, PictureValues& picture, unsigned char* row) {
+  jpeg_decompress_struct& info = decoding.info;
+  if (setjmp(decoding.errors.left)) return false;
+  jpeg_start_decompress(&info);
+  while (info.output_scanline < info.output_height) {
+    const int y = static_cast<int>(info.output_scanline);
+    jpeg_read_scanlines(&info, &row, 1);
+    if (info.out_color_space == JCS_CMYK) to_colours(row, picture.width, info.saw_Adobe_marker);
+    set_row(picture, y, row, picture.channels);
+  }
+  jpeg_finish_decompress(&info);
+  return true;
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_jpeg(const Picture& picture) {
+  if (picture.channels == 4) {
+    throw Error(ErrorKind::usage, "a picture of 4 channels has opacity, which no JPEG holds; write .png or .webp");
+  }
+  if (picture.width > JPEG_MAX_DIMENSION || picture.height > JPEG_MAX_DIMENSION) {
+    throw Error(ErrorKind::usage, std::to_string(picture.width) + " x " + std::to_string(picture.height) +
+                                      " pixels: a JPEG's sides must be at most " + std::to_string(JPEG_MAX_DIMENSION) +
+                                      "; write .png");
+  }
+  Encoding encoding;
+  if (!encode(encoding, picture)) {
+    throw Error(ErrorKind::usage, "the picture can't be made a JPEG: " + std::string(encoding.errors.message));
+  }
+  const auto bytes = std::as_bytes(std::span(encoding.bytes, encoding.size));
+  return {bytes.begin(), bytes.end()};
+}
+
+DecodedPicture decode_jpeg(std::span<const std::byte> bytes, const std::string& name) {
+  Decoding decoding;
+  jpeg_decompress_struct& info = decoding.info;
+  const auto require = [&](bool done) {
+    if (done) return;
+    if (decoding.errors.code == JWRN_JPEG_EOF || decoding.errors.code == JERR_INPUT_EOF) {
+      fail_cut_short(name, bytes.size());
+    }
+    fail_damaged(name, decoding.errors.message);
   };
-  stbi_write_jpg_to_func(append, &bytes, picture.width, picture.height, picture.channels, picture.pixels.data(), 95);
-  write_file(file, bytes);
+  require(read_header(decoding, bytes));
+  if (info.num_components == 2 || info.num_components > 4) {
+    fail_damaged(name, std::to_string(info.num_components) + " components are no colours");
+  }
+  info.out_color_space = info.num_components == 1 ? JCS_GRAYSCALE : info.num_components == 3 ? JCS_RGB : JCS_CMYK;
+  // A block of 8 x 8 pixels takes a bit at least, but next to nothing where arithmetic coding packs them.
+  require_plausible_size(info.image_width, info.image_height, info.arith_code ? 1e9 : 8 * 64, bytes.size(), name);
+
+  DecodedPicture decoded{room_for(info.image_width, info.image_height, std::min(info.num_components, 3))};
+  for (auto* marker = info.marker_list; marker; marker = marker->next) {
+    const std::span data(marker->data, marker->data_length);
+    constexpr std::string_view exif("Exif\0\0", 6);
+    if (data.size() > exif.size() && std::equal(exif.begin(), exif.end(), data.begin())) {
+      decoded.orientation = exif_orientation(data);
+      break;
+    }
+  }
+  std::vector<unsigned char> row(std::size_t(info.image_width) * info.num_components);
+  require(read_rows(decoding, decoded.picture, row.data()));
+  return decoded;
 }
 
 }  // namespace onestep

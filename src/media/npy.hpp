@@ -1,10 +1,9 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <istream>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "array_file.hpp"
 
@@ -14,9 +13,7 @@ namespace onestep {
 /// Source: NumPy, numpy.lib.format.
 std::string npy_header(const ArrayView& array);
 
-std::span<const std::byte> array_bytes(const ArrayView& array);
-
-/// A .npy of `size` bytes from `stream`; `file` is for messages.
-FloatArray read_npy(std::istream& stream, std::uint64_t size, const std::string& file);
+/// The numbers as they lie in memory.
+std::vector<std::span<const std::byte>> array_bytes(const ArrayView& array);
 
 }  // namespace onestep

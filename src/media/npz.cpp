@@ -1,45 +1,98 @@
 #include <zip.h>
 
-#include <array>
+#include <algorithm>
+#include <cstring>
 #include <deque>
 #include <memory>
-#include <sstream>
 
-#include "input_file.hpp"
 #include "npy.hpp"
 #include "onestep/error.hpp"
-#include "output_file.hpp"
 
 namespace onestep {
+namespace {
 
-void write_npz(const std::string& file, const std::vector<std::pair<std::string, ArrayView>>& arrays) {
-  OutputFile output(file);
-  const auto fail = [&](const zip_error_t* error) {
-    if (zip_error_system_type(error) == ZIP_ET_SYS) output.fail(zip_error_code_system(error));
-    throw Error(ErrorKind::file,
-                file + ": can't be written: libzip error " + std::to_string(zip_error_code_zip(error)));
+/// An archive in memory, as libzip's sources are. libzip's own would hold the numbers once more. What is written fits
+/// what is reserved: no exception passes through libzip.
+struct Memory {
+  std::vector<std::byte> bytes;
+  std::size_t at = 0;
+  zip_error_t error;
+};
+
+zip_int64_t serve(void* user, void* data, zip_uint64_t size, zip_source_cmd_t command) {
+  auto& memory = *static_cast<Memory*>(user);
+  switch (command) {
+    case ZIP_SOURCE_SUPPORTS:
+      return zip_source_make_command_bitmap(
+          ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE, ZIP_SOURCE_STAT, ZIP_SOURCE_ERROR, ZIP_SOURCE_FREE,
+          ZIP_SOURCE_SEEK, ZIP_SOURCE_TELL, ZIP_SOURCE_BEGIN_WRITE, ZIP_SOURCE_COMMIT_WRITE, ZIP_SOURCE_ROLLBACK_WRITE,
+          ZIP_SOURCE_WRITE, ZIP_SOURCE_SEEK_WRITE, ZIP_SOURCE_TELL_WRITE, ZIP_SOURCE_REMOVE, ZIP_SOURCE_SUPPORTS, -1);
+    case ZIP_SOURCE_STAT:
+      zip_stat_init(static_cast<zip_stat_t*>(data));
+      static_cast<zip_stat_t*>(data)->size = 0;
+      static_cast<zip_stat_t*>(data)->valid = ZIP_STAT_SIZE;
+      return sizeof(zip_stat_t);
+    case ZIP_SOURCE_ERROR:
+      return zip_error_to_data(&memory.error, data, size);
+    case ZIP_SOURCE_TELL_WRITE:
+      return static_cast<zip_int64_t>(memory.at);
+    case ZIP_SOURCE_SEEK_WRITE: {
+      const zip_int64_t to = zip_source_seek_compute_offset(memory.at, memory.bytes.size(), data, size, &memory.error);
+      if (to >= 0) memory.at = static_cast<std::size_t>(to);
+      return to < 0 ? -1 : 0;
+    }
+    case ZIP_SOURCE_WRITE:
+      if (memory.at + size > memory.bytes.capacity()) {
+        zip_error_set(&memory.error, ZIP_ER_MEMORY, 0);
+        return -1;
+      }
+      memory.bytes.resize(std::max(memory.bytes.size(), memory.at + size));
+      std::memcpy(memory.bytes.data() + memory.at, data, size);
+      memory.at += size;
+      return static_cast<zip_int64_t>(size);
+    default:  // opening, closing, beginning and ending need nothing done; nothing is read, the archive being new
+      return 0;
+  }
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_npz(const std::vector<std::pair<std::string, ArrayView>>& arrays) {
+  // zip_close reads headers and numbers from where they lie.
+  std::deque<std::string> headers;
+  std::deque<std::vector<std::span<const std::byte>>> numbers;
+  std::size_t size = 1024;
+  for (const auto& [name, array] : arrays) {
+    size += headers.emplace_back(npy_header(array)).size() + 2 * name.size() + 1024;
+    for (const auto& piece : numbers.emplace_back(array_bytes(array))) size += piece.size();
+  }
+  Memory memory;
+  memory.bytes.reserve(size);
+  zip_error_init(&memory.error);
+
+  const auto fail = [](zip_error_t* error) {
+    throw Error(ErrorKind::usage, "the arrays can't be made a .npz: " + std::string(zip_error_strerror(error)));
   };
-  int code = 0;
-  std::unique_ptr<zip_t, decltype(&zip_discard)> zip(
-      zip_open(output.temporary().c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code), zip_discard);
+  zip_error_t error;
+  zip_error_init(&error);
+  zip_source_t* target = zip_source_function_create(serve, &memory, &error);
+  if (!target) fail(&error);
+  std::unique_ptr<zip_t, decltype(&zip_discard)> zip(zip_open_from_source(target, ZIP_CREATE | ZIP_TRUNCATE, &error),
+                                                     zip_discard);
   if (!zip) {
-    zip_error_t error;
-    zip_error_init_with_code(&error, code);
+    zip_source_free(target);
     fail(&error);
   }
-
-  // zip_close reads header and numbers from where they lie.
-  std::deque<std::string> headers;
-  for (const auto& [name, array] : arrays) {
-    const std::string& header = headers.emplace_back(npy_header(array));
-    const auto bytes = array_bytes(array);
-    const auto fragment = [](const void* data, std::size_t size) {
-      return zip_buffer_fragment_t{static_cast<zip_uint8_t*>(const_cast<void*>(data)), size};
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    std::vector<zip_buffer_fragment_t> parts;
+    const auto add = [&](const void* data, std::size_t bytes) {
+      if (bytes > 0) parts.push_back({static_cast<zip_uint8_t*>(const_cast<void*>(data)), bytes});
     };
-    const zip_buffer_fragment_t parts[] = {fragment(header.data(), header.size()),
-                                           fragment(bytes.data(), bytes.size())};
-    zip_source_t* source = zip_source_buffer_fragment(zip.get(), parts, bytes.empty() ? 1 : 2, 0);
-    const zip_int64_t index = source ? zip_file_add(zip.get(), (name + ".npy").c_str(), source, ZIP_FL_ENC_UTF_8) : -1;
+    add(headers[i].data(), headers[i].size());
+    for (const auto& piece : numbers[i]) add(piece.data(), piece.size());
+    zip_source_t* source = zip_source_buffer_fragment(zip.get(), parts.data(), parts.size(), 0);
+    const std::string entry = arrays[i].first + ".npy";
+    const zip_int64_t index = source ? zip_file_add(zip.get(), entry.c_str(), source, ZIP_FL_ENC_UTF_8) : -1;
     if (index < 0) {
       zip_source_free(source);
       fail(zip_get_error(zip.get()));
@@ -52,36 +105,7 @@ void write_npz(const std::string& file, const std::vector<std::pair<std::string,
   }
   if (zip_close(zip.get()) != 0) fail(zip_get_error(zip.get()));
   zip.release();
-  output.commit();
-}
-
-FloatArray read_npz(const std::string& file, const std::string& name) {
-  { const InputFile exists(file); }
-  const auto fail = [&](const std::string& what) { throw Error(ErrorKind::file, file + ": " + what); };
-  int code = 0;
-  const std::unique_ptr<zip_t, decltype(&zip_discard)> zip(zip_open(file.c_str(), ZIP_RDONLY, &code), zip_discard);
-  if (!zip) fail("is no .npz file, or is damaged; write one with numpy.savez");
-  const std::string entry = name + ".npy";
-  zip_stat_t about;
-  if (zip_stat(zip.get(), entry.c_str(), 0, &about) != 0) {
-    std::string names;
-    for (zip_int64_t i = 0; i < zip_get_num_entries(zip.get(), 0); ++i) {
-      names += (names.empty() ? "" : ", ") + std::string(zip_get_name(zip.get(), i, 0));
-    }
-    fail("has no array " + name + "; it has " + names);
-  }
-  const std::unique_ptr<zip_file_t, decltype(&zip_fclose)> source(zip_fopen(zip.get(), entry.c_str(), 0), zip_fclose);
-  if (!source) fail("the array " + name + " can't be read; copy or make the file again");
-  // Read piece by piece: a size that the file only claims takes no memory.
-  std::string bytes;
-  std::array<char, 1 << 16> piece;
-  zip_int64_t read = 0;
-  while ((read = zip_fread(source.get(), piece.data(), piece.size())) > 0) {
-    bytes.append(piece.data(), static_cast<std::size_t>(read));
-  }
-  if (read < 0 || bytes.size() != about.size) fail("the array " + name + " is damaged; copy or make the file again");
-  std::istringstream stream(std::move(bytes));
-  return read_npy(stream, about.size, file + ": " + entry);
+  return std::move(memory.bytes);
 }
 
 }  // namespace onestep

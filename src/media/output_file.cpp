@@ -1,6 +1,7 @@
 #include "output_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -12,38 +13,77 @@
 #include "onestep/error.hpp"
 
 namespace onestep {
+namespace {
 
 namespace fs = std::filesystem;
 
-OutputFile::OutputFile(const std::string& path) : path_(path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (fs::is_directory(status) || !fs::path(path).has_filename()) {
+/// The path that a chain of symbolic links ends at, whether or not there is a file. Of a chain that never ends, some
+/// link of it, which the system then refuses.
+fs::path end_of_links(fs::path path) {
+  constexpr int most = 40;  // as many as Linux follows
+  std::error_code none;
+  for (int i = 0; i < most && fs::is_symlink(path, none); ++i) {
+    path = path.parent_path() / fs::read_symlink(path, none);
+  }
+  return path;
+}
+
+/// A file that has its name from commit() on. Without commit() nothing is left behind.
+class NewFile {
+ public:
+  explicit NewFile(const std::string& path);
+  ~NewFile() { discard(); }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void commit();
+
+ private:
+  void create(const struct stat* older);
+  void discard();
+  [[noreturn]] void fail(int system_error);
+
+  std::string path_, target_, folder_, temporary_;
+  int descriptor_ = -1;
+};
+
+NewFile::NewFile(const std::string& path) : path_(path) {
+  const fs::path target = end_of_links(path);
+  target_ = target.string();
+  folder_ = target.has_parent_path() ? target.parent_path().string() : ".";
+  struct stat older;
+  const bool exists = target.has_filename() && stat(target_.c_str(), &older) == 0;
+  if (!target.has_filename() || (exists && S_ISDIR(older.st_mode))) {
     throw Error(ErrorKind::file, (path.empty() ? "an empty path" : path) + ": names a folder; give a file in it");
   }
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
+  if (!exists && errno != ENOENT) fail(errno);
+  if (exists && !S_ISREG(older.st_mode)) {
     throw Error(ErrorKind::file, path + ": is a device or a pipe; give the path of an ordinary file");
   }
-  const fs::path folder = fs::path(path).parent_path();
-  folder_ = folder.empty() ? fs::path(".").string() : folder.string();
   // Renaming would get round the write protection of an older file.
-  if (fs::exists(status) && access(path.c_str(), W_OK) != 0) fail(errno);
+  if (exists && access(target_.c_str(), W_OK) != 0) fail(errno);
+  create(exists ? &older : nullptr);
+}
 
+void NewFile::create(const struct stat* older) {
   // A killed process of the same number may have left its temporary file: then the next number is free.
   static std::atomic<unsigned> next{0};
+  std::string name;
   do {
-    temporary_ = folder_ + "/.onestep-" + std::to_string(getpid()) + "-" + std::to_string(next++) + ".tmp";
-    descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    name = folder_ + "/.onestep-" + std::to_string(getpid()) + "-" + std::to_string(next++) + ".tmp";
+    descriptor_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, older ? 0600 : 0666);
   } while (descriptor_ < 0 && (errno == EEXIST || errno == EINTR));
   if (descriptor_ < 0) fail(errno);
+  temporary_ = name;
+  if (!older) return;
+  // Of somebody else's file, the superuser keeps the owner; everyone else becomes it.
+  const bool own = older->st_uid == geteuid() && older->st_gid == getegid();
+  if (!own && fchown(descriptor_, older->st_uid, older->st_gid) != 0 && errno != EPERM) fail(errno);
+  if (fchmod(descriptor_, older->st_mode & 0777) != 0) fail(errno);
 }
 
-OutputFile::~OutputFile() {
-  if (descriptor_ >= 0) close(descriptor_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
-}
-
-void OutputFile::write(std::span<const std::byte> bytes) {
+void NewFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
@@ -52,17 +92,25 @@ void OutputFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void OutputFile::commit() {
+void NewFile::commit() {
   // A file on a network disk learns only here that the disk is full. No fsync: it would cost milliseconds a sample, and
   // a crash of the whole machine loses nothing that the same seeds don't bring back.
   const int closed = close(descriptor_);
   descriptor_ = -1;
   if (closed != 0) fail(errno);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail(errno);
+  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail(errno);
   temporary_.clear();
 }
 
-void OutputFile::fail(int system_error) const {
+void NewFile::discard() {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+  descriptor_ = -1;
+  temporary_.clear();
+}
+
+void NewFile::fail(int system_error) {
+  discard();
   std::string way_out = "give another path";
   switch (system_error) {
     case ENOENT:
@@ -73,6 +121,9 @@ void OutputFile::fail(int system_error) const {
     case EPERM:
     case EROFS:
       way_out = "give a path that you may write to";
+      break;
+    case ENAMETOOLONG:
+      way_out = "give a shorter name";
       break;
     case ENOSPC:
     case EDQUOT:
@@ -86,12 +137,14 @@ void OutputFile::fail(int system_error) const {
               path_ + ": can't be written: " + std::system_category().message(system_error) + "; " + way_out);
 }
 
+}  // namespace
+
 void write_file(const std::string& path, std::span<const std::byte> bytes) {
-  OutputFile output(path);
-  output.write(bytes);
-  output.commit();
+  NewFile file(path);
+  file.write(bytes);
+  file.commit();
 }
 
-void require_writable(const std::string& path) { const OutputFile probe(path); }
+void require_writable(const std::string& path) { const NewFile probe(path); }
 
 }  // namespace onestep

@@ -15,9 +15,9 @@ std::string size_text(const Picture& picture) {
 }
 
 void require_picture_channels(std::span<const std::int64_t> shape) {
-  if (shape[0] == 1 || shape[0] == 3) return;
+  if (shape[0] == 1 || shape[0] == 3 || shape[0] == 4) return;
   throw Error(ErrorKind::usage, "shape = " + shape_text(shape) + " has " + std::to_string(shape[0]) +
-                                    " channels, but a picture has 1 or 3; write such samples to .npy or .npz");
+                                    " channels, but a picture has 1, 3 or 4; write such samples to .npy or .npz");
 }
 
 }  // namespace
@@ -87,9 +87,10 @@ void paste(Picture& canvas, const Picture& tile, int x, int y) {
   }
   for (int row = 0; row < tile.height; ++row) {
     for (int column = 0; column < tile.width; ++column) {
+      const std::uint8_t* from = &tile.pixels[(std::size_t(row) * tile.width + column) * tile.channels];
+      std::uint8_t* to = &canvas.pixels[(std::size_t(y + row) * canvas.width + x + column) * canvas.channels];
       for (int c = 0; c < canvas.channels; ++c) {
-        canvas.pixels[(std::size_t(y + row) * canvas.width + x + column) * canvas.channels + c] =
-            tile.pixels[(std::size_t(row) * tile.width + column) * tile.channels + c % tile.channels];
+        to[c] = c == 3 && tile.channels < 4 ? 255 : from[tile.channels == 1 ? 0 : c];
       }
     }
   }

@@ -2,20 +2,22 @@
 
 #include <algorithm>
 #include <csetjmp>
+#include <cstring>
 
 #include "onestep/error.hpp"
-#include "output_file.hpp"
-#include "picture_file.hpp"
+#include "picture_decoders.hpp"
 
 namespace onestep {
 namespace {
+
+// libpng is C and leaves by longjmp: nothing with a destructor lives in a function between setjmp and what may jump,
+// and no exception passes through libpng.
 
 struct Encoding {
   std::vector<std::byte> bytes;
   std::string failure;
 };
 
-// libpng is C: no exception may pass through it, and it leaves by longjmp.
 void append(png_structp png, png_bytep data, std::size_t size) {
   auto& bytes = static_cast<Encoding*>(png_get_io_ptr(png))->bytes;
   bool enough = true;
@@ -28,25 +30,27 @@ void append(png_structp png, png_bytep data, std::size_t size) {
   if (!enough) png_error(png, "not enough memory");
 }
 
-void stop(png_structp png, png_const_charp message) {
+void stop_encoding(png_structp png, png_const_charp message) {
   static_cast<Encoding*>(png_get_error_ptr(png))->failure = message;
   png_longjmp(png, 1);
 }
 
 void stay_silent(png_structp, png_const_charp) {}
 
-/// Nothing with a destructor lives between setjmp and longjmp. `rows` and `texts` point into the caller's.
+/// `rows` and `texts` point into the caller's.
 bool encode(Encoding& encoding, const Picture& picture, png_bytep* rows, png_text* texts, int text_count) {
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &encoding, stop, stay_silent);
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &encoding, stop_encoding, stay_silent);
   png_infop info = png ? png_create_info_struct(png) : nullptr;
   if (!info || setjmp(png_jmpbuf(png))) {
     png_destroy_write_struct(&png, nullptr);
     return false;
   }
   png_set_write_fn(png, &encoding, append, nullptr);
-  png_set_IHDR(png, info, picture.width, picture.height, 8,
-               picture.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  const int type = picture.channels == 1   ? PNG_COLOR_TYPE_GRAY
+                   : picture.channels == 3 ? PNG_COLOR_TYPE_RGB
+                                           : PNG_COLOR_TYPE_RGB_ALPHA;
+  png_set_IHDR(png, info, picture.width, picture.height, 8, type, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+               PNG_FILTER_TYPE_DEFAULT);
   png_set_text(png, info, texts, text_count);
   png_set_rows(png, info, rows);
   png_write_png(png, info, PNG_TRANSFORM_IDENTITY, nullptr);
@@ -54,9 +58,76 @@ bool encode(Encoding& encoding, const Picture& picture, png_bytep* rows, png_tex
   return true;
 }
 
+struct Decoding {
+  std::span<const std::byte> rest;
+  bool ran_out = false;
+  char failure[120] = "not enough memory";
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+
+  ~Decoding() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+void take(png_structp png, png_bytep data, std::size_t size) {
+  auto& decoding = *static_cast<Decoding*>(png_get_io_ptr(png));
+  if (size > decoding.rest.size()) {
+    decoding.ran_out = true;
+    png_error(png, "cut short");
+  }
+  std::memcpy(data, decoding.rest.data(), size);
+  decoding.rest = decoding.rest.subspan(size);
+}
+
+/// Of errors and of warnings: libpng warns of a wrong checksum and goes on.
+void stop_decoding(png_structp png, png_const_charp message) {
+  auto& failure = static_cast<Decoding*>(png_get_error_ptr(png))->failure;
+  std::strncpy(failure, message, sizeof failure - 1);
+  png_longjmp(png, 1);
+}
+
+bool read_header(Decoding& decoding) {
+  decoding.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoding, stop_decoding, stop_decoding);
+  if (!decoding.png || setjmp(png_jmpbuf(decoding.png))) return false;
+  png_structp png = decoding.png;
+  decoding.info = png_create_info_struct(png);
+  if (!decoding.info) return false;
+  png_set_read_fn(png, &decoding, take);
+  // Profiles, texts and the like are neither unpacked nor kept; the orientation is.
+  png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_ALWAYS, reinterpret_cast<png_const_bytep>("eXIf"), 1);
+  png_read_info(png, decoding.info);
+  return true;
+}
+
+/// Palettes, few bits and transparent colours become 16 bits a channel.
+bool expand(Decoding& decoding) {
+  if (setjmp(png_jmpbuf(decoding.png))) return false;
+  png_set_expand_16(decoding.png);
+  png_set_swap(decoding.png);
+  png_set_interlace_handling(decoding.png);
+  png_read_update_info(decoding.png, decoding.info);
+  return true;
+}
+
+/// `rows`: one, or all of an interlaced picture, which are filled in several passes.
+bool read_rows(Decoding& decoding, PictureValues& picture, int components, png_uint_16* rows, std::size_t stride) {
+  if (setjmp(png_jmpbuf(decoding.png))) return false;
+  const int passes = png_get_interlace_type(decoding.png, decoding.info) == PNG_INTERLACE_NONE ? 1 : 7;
+  for (int pass = 0; pass < passes; ++pass) {
+    for (int y = 0; y < picture.height; ++y) {
+      png_uint_16* row = rows + (passes == 1 ? 0 : y * stride);
+      png_read_row(decoding.png, reinterpret_cast<png_bytep>(row), nullptr);
+      if (pass == passes - 1) set_row(picture, y, row, components);
+    }
+  }
+  png_read_end(decoding.png, decoding.info);
+  return true;
+}
+
 }  // namespace
 
-void write_png(const std::string& file, const Picture& picture, const PictureTexts& texts) {
+std::vector<std::byte> encode_png(const Picture& picture, const PictureTexts& texts) {
   std::vector<png_text> entries;
   for (const auto& [keyword, text] : texts) {
     const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
@@ -78,9 +149,39 @@ void write_png(const std::string& file, const Picture& picture, const PictureTex
   }
   Encoding encoding;
   if (!encode(encoding, picture, rows.data(), entries.data(), static_cast<int>(entries.size()))) {
-    throw Error(ErrorKind::file, file + ": can't be made a PNG: " + encoding.failure);
+    throw Error(ErrorKind::usage, "the picture can't be made a PNG: " + encoding.failure);
   }
-  write_file(file, encoding.bytes);
+  return std::move(encoding.bytes);
+}
+
+DecodedPicture decode_png(std::span<const std::byte> bytes, const std::string& name) {
+  Decoding decoding;
+  decoding.rest = bytes;
+  const auto require = [&](bool done) {
+    if (done) return;
+    if (decoding.ran_out) fail_cut_short(name, bytes.size());
+    fail_damaged(name, decoding.failure);
+  };
+  require(read_header(decoding));
+  const std::int64_t width = png_get_image_width(decoding.png, decoding.info);
+  const std::int64_t height = png_get_image_height(decoding.png, decoding.info);
+  // Deflate makes at most 1032 bytes of one (zlib, technical details).
+  const double row_bytes = static_cast<double>(png_get_rowbytes(decoding.png, decoding.info));
+  require_plausible_size(width, height, 1032 * static_cast<double>(width) / row_bytes, bytes.size(), name);
+
+  require(expand(decoding));
+  const int components = png_get_channels(decoding.png, decoding.info);
+  DecodedPicture decoded{room_for(width, height, components)};
+  const std::size_t stride = png_get_rowbytes(decoding.png, decoding.info) / sizeof(png_uint_16);
+  const bool interlaced = png_get_interlace_type(decoding.png, decoding.info) != PNG_INTERLACE_NONE;
+  std::vector<png_uint_16> rows(stride * (interlaced ? decoded.picture.height : 1));
+  require(read_rows(decoding, decoded.picture, components, rows.data(), stride));
+
+  png_unknown_chunkp chunks = nullptr;
+  if (png_get_unknown_chunks(decoding.png, decoding.info, &chunks) > 0) {
+    decoded.orientation = exif_orientation({chunks->data, chunks->size});
+  }
+  return decoded;
 }
 
 }  // namespace onestep

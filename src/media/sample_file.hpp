@@ -5,12 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "onestep/file_kind.hpp"
 #include "onestep/model_info.hpp"
 #include "picture_file.hpp"
 
 namespace onestep {
-
-enum class OutputKind { png, jpeg, webp, wav, npy, npz };
 
 /// What a model's samples are, apart from their numbers.
 struct SampleFormat {
@@ -23,13 +22,13 @@ struct SampleFormat {
 /// The kind of file that `file` is by its extension (.png, .jpg, .jpeg, .webp, .wav, .npy, .npz, in any case). Throws
 /// Error (usage), which lists what would do, unless it can hold `count` samples of this format: to be asked before they
 /// are drawn. Pictures in one file become a grid; a sound or a clip goes alone.
-OutputKind output_kind(const std::string& file, const SampleFormat& format, std::size_t count);
+FileKind file_kind(const std::string& file, const SampleFormat& format, std::size_t count);
 
 /// Finished samples, held by somebody else.
 struct SampleSet {
-  std::span<const float> values;         ///< [N, ...].
-  std::span<const std::uint64_t> seeds;  ///< [N].
-  std::span<const std::int64_t> labels;  ///< [N], or empty for an unconditional model.
+  std::vector<std::span<const float>> values;  ///< Of each of N samples.
+  std::span<const std::uint64_t> seeds;        ///< [N].
+  std::span<const std::int64_t> labels;        ///< [N], or empty for an unconditional model.
 };
 
 struct GridOptions {
@@ -37,10 +36,10 @@ struct GridOptions {
   int enlarge = 1;  ///< Every pixel becomes a square of this many pixels, at least 1.
 };
 
-/// Writes samples to one file of the kind that its extension says. .npy: the values [N, ...], unclamped; .npz: arrays
-/// samples, seeds and, of a conditional model, labels; .png: `texts` beside the pixels. Throws Error: usage as
-/// output_kind, numerical for NaN or infinity in what becomes bytes, file where the file can't be written.
-void write_samples(const std::string& file, const SampleFormat& format, const SampleSet& samples,
-                   const GridOptions& options = {}, const PictureTexts& texts = {});
+/// Samples as the bytes of one file. npy: the values [N, ...], unclamped; npz: arrays samples, seeds and, of a
+/// conditional model, labels; png: `texts` beside the pixels. Throws Error: usage as file_kind, numerical for NaN or
+/// infinity in what becomes bytes.
+std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format, const SampleSet& samples,
+                                      const GridOptions& options = {}, const PictureTexts& texts = {});
 
 }  // namespace onestep

@@ -1,13 +1,13 @@
 #include <webp/encode.h>
 #include <webp/mux.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <sstream>
 
 #include "onestep/error.hpp"
-#include "output_file.hpp"
 #include "picture_file.hpp"
 
 namespace onestep {
@@ -25,25 +25,25 @@ struct EncoderPicture : WebPPicture {
 
 }  // namespace
 
-void write_webp(const std::string& file, const std::vector<Picture>& frames, double frame_rate) {
-  if (frames.empty()) throw Error(ErrorKind::usage, file + ": a clip needs at least one frame");
+std::vector<std::byte> encode_webp(const std::vector<Picture>& frames, double frame_rate) {
+  if (frames.empty()) throw Error(ErrorKind::usage, "a clip needs at least one frame");
   if (!(frame_rate > 0 && frame_rate <= 1000)) {
     std::ostringstream message;
-    message << file << ": frame_rate = " << frame_rate << " must be in (0, 1000] frames/s";
+    message << "frame_rate = " << frame_rate << " must be in (0, 1000] frames/s";
     throw Error(ErrorKind::usage, message.str());
   }
   const int width = frames.front().width, height = frames.front().height;
   if (width > WEBP_MAX_DIMENSION || height > WEBP_MAX_DIMENSION) {
-    throw Error(ErrorKind::usage, file + ": " + std::to_string(width) + " x " + std::to_string(height) +
+    throw Error(ErrorKind::usage, std::to_string(width) + " x " + std::to_string(height) +
                                       " pixels: a WebP's sides must be at most " + std::to_string(WEBP_MAX_DIMENSION) +
                                       "; write .png");
   }
   // Timestamps are ints, in milliseconds.
   if (frames.size() * 1000 / frame_rate > std::numeric_limits<int>::max()) {
-    throw Error(ErrorKind::usage, file + ": the clip is longer than 24 days; raise frame_rate");
+    throw Error(ErrorKind::usage, "the clip is longer than 24 days; raise frame_rate");
   }
   const auto fail = [&](const std::string& reason) -> void {
-    throw Error(ErrorKind::file, file + ": can't be made a WebP: " + reason);
+    throw Error(ErrorKind::usage, "the picture can't be made a WebP: " + reason);
   };
 
   WebPAnimEncoderOptions options;
@@ -51,19 +51,21 @@ void write_webp(const std::string& file, const std::vector<Picture>& frames, dou
   // Initialising fails only where headers and library differ.
   if (!WebPAnimEncoderOptionsInit(&options) || !WebPConfigInit(&config)) fail("libwebp is of another version");
   config.lossless = 1;
+  config.exact = 1;  // colours stay where nothing of them is seen
   const std::unique_ptr<WebPAnimEncoder, decltype(&WebPAnimEncoderDelete)> encoder(
       WebPAnimEncoderNew(width, height, &options), WebPAnimEncoderDelete);
   if (!encoder) fail("not enough memory");
   const auto milliseconds = [&](std::size_t frame) { return static_cast<int>(std::lround(frame * 1000 / frame_rate)); };
 
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    Picture colour = blank_picture(frames[i].width, frames[i].height, 3);
+    Picture colour = blank_picture(frames[i].width, frames[i].height, std::max(frames[i].channels, 3));
     paste(colour, frames[i], 0, 0);
     EncoderPicture picture;
     picture.width = colour.width;
     picture.height = colour.height;
     picture.use_argb = 1;
-    if (!WebPPictureImportRGB(&picture, colour.pixels.data(), 3 * colour.width)) fail("not enough memory");
+    const auto import = colour.channels == 3 ? WebPPictureImportRGB : WebPPictureImportRGBA;
+    if (!import(&picture, colour.pixels.data(), colour.channels * colour.width)) fail("not enough memory");
     if (!WebPAnimEncoderAdd(encoder.get(), &picture, milliseconds(i), &config)) {
       fail("frame " + std::to_string(i) + ": " + WebPAnimEncoderGetError(encoder.get()));
     }
@@ -74,7 +76,8 @@ void write_webp(const std::string& file, const std::vector<Picture>& frames, dou
       !WebPAnimEncoderAssemble(encoder.get(), &data)) {
     fail(WebPAnimEncoderGetError(encoder.get()));
   }
-  write_file(file, std::as_bytes(std::span(data.bytes, data.size)));
+  const auto bytes = std::as_bytes(std::span(data.bytes, data.size));
+  return {bytes.begin(), bytes.end()};
 }
 
 }  // namespace onestep

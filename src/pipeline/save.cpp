@@ -1,5 +1,7 @@
 #include "onestep/save.hpp"
 
+#include <new>
+
 #include "output_file.hpp"
 #include "sample_file.hpp"
 
@@ -13,25 +15,39 @@ SampleFormat format_of(const ModelInfo& info, const std::vector<std::int64_t>& s
 
 }  // namespace
 
+FileKind file_kind(const std::string& file, const ModelInfo& info, std::size_t count) {
+  return file_kind(file, format_of(info, {}), count);
+}
+
 void require_savable(const std::string& file, const ModelInfo& info, std::size_t count) {
-  output_kind(file, format_of(info, {}), count);
+  file_kind(file, info, count);
   require_writable(file);
 }
 
-void save(const std::string& file, const ModelInfo& info, const std::vector<Sample>& samples,
-          const SaveOptions& options) {
-  std::vector<float> values;
+std::vector<std::byte> encode(FileKind kind, const ModelInfo& info, const std::vector<Sample>& samples,
+                              const SaveOptions& options) try {
+  SampleSet set;
   std::vector<std::uint64_t> seeds;
   std::vector<std::int64_t> labels;
   const std::vector<std::int64_t> shape = samples.empty() ? std::vector<std::int64_t>{} : samples.front().shape;
   for (const Sample& sample : samples) {
-    if (sample.shape != shape) throw Error(ErrorKind::usage, file + ": its samples must be of one shape");
-    values.insert(values.end(), sample.values.begin(), sample.values.end());
+    if (sample.shape != shape) throw Error(ErrorKind::usage, "the samples of a file must be of one shape");
+    set.values.emplace_back(sample.values);
     seeds.push_back(sample.seed);
     if (sample.label) labels.push_back(*sample.label);
   }
-  write_samples(file, format_of(info, shape), {values, seeds, labels}, {options.columns, options.enlarge},
-                options.texts);
+  set.seeds = seeds;
+  set.labels = labels;
+  return encode_samples(kind, format_of(info, shape), set, {options.columns, options.enlarge}, options.texts);
+} catch (const std::bad_alloc&) {
+  throw Error(ErrorKind::memory, std::to_string(samples.size()) +
+                                     " samples do not fit in memory once more, as the bytes of a file; save fewer at a "
+                                     "time, or each to a file of its own");
+}
+
+void save(const std::string& file, const ModelInfo& info, const std::vector<Sample>& samples,
+          const SaveOptions& options) {
+  write_file(file, encode(file_kind(file, info, samples.size()), info, samples, options));
 }
 
 }  // namespace onestep

@@ -48,6 +48,9 @@ REFUSED = [
     (["missing.pt", "-o", "a.png"], 3, "no such file"),
     (["empty.pt", "-o", "a.png"], 3, "is empty"),
     (["cut.pt", "-o", "a.png"], 3, "damaged"),
+    (["fashion", "--noise", "infinite.npy", "-o", "a.png"], 4, "infinite.npy: draw 1: sample 0 holds infinity"),
+    (["fashion", "-o", f"{'n' * 300}.png"], 4, "give a shorter name"),
+    (["fashion", "-o", "wrong.npy/a.png"], 4, "Not a directory"),
 ]
 
 
@@ -67,6 +70,9 @@ class CommandLine(unittest.TestCase):
 
     def test_refuses_with_a_reason_and_leaves_nothing(self):
         numpy.save(self.folder / "wrong.npy", numpy.zeros((2, 3, 28, 28), numpy.float32))
+        noise = numpy.zeros((2, 3, 1, 28, 28), numpy.float32)
+        noise[1, 0, 0, 9, 9] = -numpy.inf
+        numpy.save(self.folder / "infinite.npy", noise)
         (self.folder / "empty.pt").write_bytes(b"")
         (self.folder / "cut.pt").write_bytes(b"PK\3\4" + bytes(3000))
         before = sorted(os.listdir(self.folder))
@@ -92,6 +98,15 @@ class CommandLine(unittest.TestCase):
         (self.folder / "a.png").write_text("mine")
         self.run_onestep("generate", "fashion", "--levels", "nan", "-o", "a.png")
         self.assertEqual((self.folder / "a.png").read_text(), "mine")
+
+    def test_a_link_is_followed_and_a_mode_is_kept(self):
+        (self.folder / "link.png").symlink_to("a.png")
+        (self.folder / "a.png").write_text("older")
+        (self.folder / "a.png").chmod(0o640)
+        self.assertEqual(self.run_onestep("generate", "fashion", "-o", "link.png").returncode, 0)
+        self.assertTrue((self.folder / "link.png").is_symlink())
+        self.assertEqual((self.folder / "a.png").stat().st_mode & 0o777, 0o640)
+        self.assertTrue((self.folder / "a.png").read_bytes().startswith(b"\x89PNG"))
 
     def test_a_seed_is_the_same_sample_in_any_company(self):
         together = self.drawn("--seeds", "0-6", "--label", "Bag")

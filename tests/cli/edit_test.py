@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 sys.path.insert(0, sys.argv.pop(2))
 import classifier  # noqa: E402
 import data  # noqa: E402
+import tiny_models  # noqa: E402
 
 ONESTEP = sys.argv.pop(1)
 MODELS = Path(__file__).parents[2] / "models"
@@ -283,6 +284,30 @@ class Edit(unittest.TestCase):
         self.assertEqual(self.edit("inpaint", "fashion", "torn.png", "--label", "Coat").tobytes(),
                          self.edit("inpaint", "fashion", "coat.png", "--mask", "half.png", "--label", "Coat").tobytes())
 
+    def test_a_mask_decides_for_a_whole_pixel(self):
+        tiny_models.write(self.folder / "colours.pt", tiny_models.Half(), sample={"modality": "image", "shape": [3, 8, 8]})
+        colours = numpy.full((8, 8, 3), (200, 30, 90), numpy.uint8)
+        self.picture("colours.png", colours)
+        mask = numpy.zeros((8, 8, 3), numpy.uint8)
+        mask[:2] = 255
+        mask[2] = (150, 120, 140)  # light, by luma, though one channel is not: the edge of a JPEG
+        self.picture("mask.png", mask)
+        drawn = self.edit("inpaint", "colours.pt", "colours.png", "--mask", "mask.png")
+        kept = abs(drawn[0] - (colours / 127.5 - 1).transpose(2, 0, 1)) < 1e-6  # float32 of bytes
+        self.assertTrue(kept[:, 3:].all())
+        self.assertFalse(kept[:, :3].any())
+
+    def test_the_fourth_channel_is_opacity(self):
+        tiny_models.write(self.folder / "glass.pt", tiny_models.Half(), sample={"modality": "image", "shape": [4, 8, 8]})
+        pixels = numpy.random.default_rng(0).integers(1, 256, (8, 8, 4)).astype(numpy.uint8)
+        self.picture("glass.png", pixels)
+        self.picture("black.png", numpy.zeros((8, 8), numpy.uint8))
+        for output in ("same.png", "same.webp"):
+            self.edit("inpaint", "glass.pt", "glass.png", "--mask", "black.png", output=output)
+            with Image.open(self.folder / output) as picture:
+                self.assertEqual(picture.mode, "RGBA")
+                numpy.testing.assert_array_equal(numpy.asarray(picture), pixels)
+
     def test_says_when_a_mask_covers_all_or_nothing(self):
         self.picture("coat.png", garment(4))
         self.picture("all.png", numpy.full((28, 28), 255, numpy.uint8))
@@ -309,6 +334,9 @@ class Edit(unittest.TestCase):
         self.picture("small.png", garment(4)[::2, ::2])
         self.picture("colour.png", numpy.stack([garment(4), garment(3), garment(2)], 2))
         (self.folder / "cut.png").write_bytes((self.folder / "coat.png").read_bytes()[:60])
+        damaged = bytearray((self.folder / "coat.png").read_bytes())
+        damaged[-14] ^= 1  # of the checksum of the pixels
+        (self.folder / "damaged.png").write_bytes(damaged)
         self.picture("torn.jpg", garment(4))
         (self.folder / "torn.jpg").write_bytes((self.folder / "torn.jpg").read_bytes()[:-200])
         header = struct.pack(">IIBBBBB", 30000, 30000, 8, 0, 0, 0, 0)
@@ -321,7 +349,9 @@ class Edit(unittest.TestCase):
                 (["inpaint", "fashion", "coat.png", "--mask", "small.png", "--fit", "crop"], 4, "as many as its picture"),
                 (["inpaint", "fashion", "coat.png"], 2, "give --mask"),
                 (["inpaint", "fashion", "colour.png", "--mask", "half.png"], 4, "is in colour"),
-                (["inpaint", "fashion", "cut.png", "--mask", "half.png"], 4, "cut.png"),
+                (["inpaint", "fashion", "coat.png", "--mask", "colour.png"], 4, "colour.png: is in colour at ("),
+                (["inpaint", "fashion", "cut.png", "--mask", "half.png"], 4, "cut.png: is cut short"),
+                (["inpaint", "fashion", "damaged.png", "--mask", "half.png"], 4, "damaged.png: is damaged (IDAT: CRC error)"),
                 (["inpaint", "fashion", "torn.jpg", "--mask", "half.png"], 4, "torn.jpg: is cut short"),
                 (["inpaint", "fashion", "huge.png", "--mask", "half.png"], 4, "30000 x 30000 pixels, but at most"),
                 (["inpaint", "fashion", ".", "--mask", "half.png"], 4, "is a folder"),

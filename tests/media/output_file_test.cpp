@@ -4,14 +4,13 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
 
-#include "array_file.hpp"
+#include "child_process.hpp"
 #include "file_pattern.hpp"
-#include "picture_file.hpp"
-#include "sound_file.hpp"
 #include "temporary_folder.hpp"
 
 namespace onestep {
@@ -19,22 +18,66 @@ namespace {
 
 std::span<const std::byte> bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-TEST(OutputFile, AppearsWholeOrNotAtAll) {
+TEST(OutputFile, ReplacesAnOlderOneAndKeepsItsMode) {
   const TemporaryFolder folder;
   const std::string file = folder / "a.txt";
   write_file(file, bytes("old"));
-  {
-    OutputFile output(file);
-    output.write(bytes("new"));
-    EXPECT_EQ(bytes_of(file), "old");
+  for (const mode_t mode : {0600, 0640, 0777}) {
+    chmod(file.c_str(), mode);
+    require_writable(file);
+    EXPECT_EQ(bytes_of(file).substr(0, 3), "old");
+    write_file(file, bytes("old and new"));
+    EXPECT_EQ(bytes_of(file), "old and new");
+    struct stat about;
+    stat(file.c_str(), &about);
+    EXPECT_EQ(about.st_mode & 07777, mode);
   }
-  EXPECT_EQ(bytes_of(file), "old");
   EXPECT_EQ(folder.file_count(), 1);
-  require_writable(file);
-  EXPECT_EQ(bytes_of(file), "old");
-  write_file(file, bytes("new"));
-  EXPECT_EQ(bytes_of(file), "new");
-  EXPECT_EQ(folder.file_count(), 1);
+}
+
+TEST(OutputFile, IsTheOneThatALinkNames) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "far");
+  std::filesystem::create_symlink("far/link", folder / "link");
+  std::filesystem::create_symlink("../a.txt", folder / "far/link");
+  std::filesystem::create_directory_symlink("far", folder / "near");
+  for (const char* content : {"not there yet", "there"}) {
+    write_file(folder / "near/link", bytes(content));
+    write_file(folder / "link", bytes(content));
+    EXPECT_EQ(bytes_of(folder / "a.txt"), content);
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / "far/link"));
+  }
+  EXPECT_EQ(folder.file_count(), 4);
+}
+
+TEST(OutputFile, ThatCantBeReachedIsRefusedBeforehand) {
+  const TemporaryFolder folder;
+  const auto refusal = [&](const std::string& name) {
+    const std::string error = error_of([&] { require_writable(folder / name); });
+    const std::string start = "file: " + (folder / name) + ": can't be written: ";
+    return error.starts_with(start) ? error.substr(start.size()) : error;
+  };
+  std::filesystem::create_symlink("round", folder / "round");
+  EXPECT_EQ(refusal("round"), "Too many levels of symbolic links; give another path");
+  EXPECT_EQ(refusal("round/a.txt"), "Too many levels of symbolic links; give another path");
+  EXPECT_EQ(refusal(std::string(256, 'x')), "File name too long; give a shorter name");
+  EXPECT_EQ(refusal(std::string(255, 'x')), "nothing thrown");  // though the temporary name differs
+  std::filesystem::create_symlink("none/a.txt", folder / "astray");
+  EXPECT_EQ(refusal("astray"),
+            "No such file or directory; make the folder " + (folder / "none") + " first, or give another path");
+  put_bytes(folder / "file", "x");
+  EXPECT_EQ(refusal("file/a.txt"),
+            "Not a directory; make the folder " + (folder / "file") + " first, or give another path");
+  std::filesystem::permissions(folder / "file", std::filesystem::perms::owner_read);
+  std::filesystem::create_directory(folder / "private");
+  std::filesystem::permissions(folder / "private", std::filesystem::perms::none);
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+  as_nobody([&] {
+    EXPECT_EQ(refusal("file"), "Permission denied; give a path that you may write to");
+    EXPECT_EQ(refusal("private/a.txt"), "Permission denied; give a path that you may write to");
+  });
+  std::filesystem::permissions(folder / "private", std::filesystem::perms::owner_all);
 }
 
 TEST(OutputFile, InAMissingFolderIsRefused) {
@@ -55,21 +98,12 @@ TEST(OutputFile, OverAFolderOrADeviceIsRefused) {
             "file: /dev/null: is a device or a pipe; give the path of an ordinary file");
 }
 
-/// What each writer says when it writes about a megabyte to a disk that takes less.
-void expect_refusals(const std::string& folder, const std::string& reason) {
-  const std::vector<float> values(1 << 18);
-  const ArrayView array{std::span(values), {1 << 18}};
-  const std::vector<std::int64_t> sound{1, 1 << 18};
-  const std::string text(1 << 20, 'x');
-  const auto expect = [&](const std::string& name, auto write) {
-    const std::string file = folder + "/" + name;
-    EXPECT_EQ(error_of([&] { write(file); }), "file: " + file + ": can't be written: " + reason);
-    EXPECT_TRUE(std::filesystem::is_empty(folder)) << name;
-  };
-  expect("a.npy", [&](const std::string& file) { write_npy(file, array); });
-  expect("a.npz", [&](const std::string& file) { write_npz(file, {{"samples", array}}); });
-  expect("a.wav", [&](const std::string& file) { write_wav(file, values, sound, -1, 1, 16000); });
-  expect("a.png", [&](const std::string& file) { write_png(file, blank_picture(4, 4, 1), {{"Comment", text}}); });
+/// What is said of a megabyte on a disk that takes less.
+void expect_refusal(const std::string& folder, const std::string& reason) {
+  const std::string file = folder + "/a";
+  EXPECT_EQ(error_of([&] { write_file(file, bytes(std::string(1 << 20, 'x'))); }),
+            "file: " + file + ": can't be written: " + reason);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
 }
 
 TEST(OutputFile, BeyondTheLimitOfFileSizesLeavesNothing) {
@@ -79,9 +113,9 @@ TEST(OutputFile, BeyondTheLimitOfFileSizesLeavesNothing) {
   getrlimit(RLIMIT_FSIZE, &limit);
   const rlimit small{1 << 16, limit.rlim_max};
   setrlimit(RLIMIT_FSIZE, &small);
-  expect_refusals(folder.path(),
-                  "File too large; raise the limit on file sizes (ulimit -f), or write fewer samples "
-                  "to a file");
+  expect_refusal(folder.path(),
+                 "File too large; raise the limit on file sizes (ulimit -f), or write fewer samples "
+                 "to a file");
   setrlimit(RLIMIT_FSIZE, &limit);
 }
 
@@ -96,7 +130,7 @@ TEST(OutputFile, OnAFullDiskLeavesNothing) {
         mount("tmpfs", folder.path().c_str(), "tmpfs", 0, "size=65536") != 0) {
       _exit(no_mount);
     }
-    expect_refusals(folder.path(), "No space left on device; free some space, or give a path on another disk");
+    expect_refusal(folder.path(), "No space left on device; free some space, or give a path on another disk");
     _exit(testing::Test::HasFailure() ? 1 : 0);
   }
   int status = 0;

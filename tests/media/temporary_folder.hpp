@@ -47,7 +47,7 @@ std::string error_of(Action action) {
   try {
     action();
   } catch (const Error& error) {
-    constexpr const char* kinds[] = {"usage: ", "model: ", "file: ", "numerical: "};
+    constexpr const char* kinds[] = {"usage: ", "model: ", "file: ", "numerical: ", "memory: "};
     return kinds[static_cast<int>(error.kind())] + std::string(error.what());
   }
   return "nothing thrown";
