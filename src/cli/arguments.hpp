@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "grammar.hpp"
 #include "onestep/generator.hpp"
 
 namespace onestep {
@@ -35,13 +36,6 @@ struct SamplerArguments {
   /// Throws Error (usage) on an unknown name and on what the sampler does not take.
   void apply_to(Request& request, const ModelInfo& info) const;
 };
-
-/// "0-63,99" -> 0, 1, ..., 63, 99. Throws Error (usage).
-std::vector<std::uint64_t> parse_seeds(const std::string& text);
-
-/// Seeds as given, or 0..count-1. Throws Error (usage) on both at odds, and on a count out of range.
-std::vector<std::uint64_t> choose_seeds(const std::string& text, std::optional<std::int64_t> count,
-                                        std::int64_t otherwise);
 
 /// The unit Gaussians of --noise, [draws, N, ...shape] or [N, ...shape], and their N. Throws Error (file).
 std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info);

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace onestep {
+
+// What is written on the command line in a grammar of its own.
+
+/// "0-63,99" -> 0, 1, ..., 63, 99. Throws Error (usage).
+std::vector<std::uint64_t> parse_seeds(const std::string& text);
+
+/// Seeds as given, or 0..count-1. Throws Error (usage) on both at odds, and on a count out of range.
+std::vector<std::uint64_t> choose_seeds(const std::string& text, std::optional<std::int64_t> count,
+                                        std::int64_t otherwise);
+
+}  // namespace onestep
