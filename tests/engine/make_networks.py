@@ -3,6 +3,7 @@ networks that break what such styles have in common. The engine has to run every
 
 Usage: make_networks.py FOLDER [PART_OF_A_NAME]"""
 
+import importlib.util
 import json
 import sys
 import warnings
@@ -15,7 +16,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "models"))
 from exporters.meaning import inputs  # noqa: E402
 from exporters.tracing import trace  # noqa: E402
-from networks import edm, odd, openai, pipelines, scripted, spellings, tokens, unets  # noqa: E402
+from networks import edm, odd, openai, scripted, spellings, tokens, unets  # noqa: E402
 from networks.common import randomise  # noqa: E402
 
 folder = Path(sys.argv[1])
@@ -61,5 +62,11 @@ def check(file: Path, metadata: dict) -> None:
         assert reaction.abs().max() > 1e-2, f"{file}: input {k} changes nothing"
 
 
-for part in (openai, edm, pipelines, unets, tokens, spellings, scripted, odd):
+parts = [openai, edm, unets, tokens, spellings, scripted, odd]
+if importlib.util.find_spec("diffusers"):
+    from networks import pipelines
+    parts.append(pipelines)
+else:  # as on a machine with a GPU for an hour
+    print("make_networks.py: diffusers is not installed: its networks are left out", file=sys.stderr)
+for part in parts:
     part.write(save)
