@@ -339,10 +339,9 @@ class Edit(unittest.TestCase):
         (self.folder / "damaged.png").write_bytes(damaged)
         self.picture("torn.jpg", garment(4))
         (self.folder / "torn.jpg").write_bytes((self.folder / "torn.jpg").read_bytes()[:-200])
-        header = struct.pack(">IIBBBBB", 30000, 30000, 8, 0, 0, 0, 0)
-        chunk = b"IHDR" + header
-        (self.folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + chunk +
-                                               struct.pack(">I", zlib.crc32(chunk)) + bytes(100))
+        chunks = ((b"IHDR", struct.pack(">IIBBBBB", 30000, 30000, 8, 0, 0, 0, 0)), (b"IDAT", bytes(100)))
+        (self.folder / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks))
         before = sorted(os.listdir(self.folder))
         for arguments, code, words in (
                 (["inpaint", "fashion", "coat.png", "--mask", "small.png"], 4, "it must have 28 x 28"),
