@@ -15,7 +15,7 @@ Precision parse_precision(const std::string& text) {
   for (const Precision precision : {Precision::automatic, Precision::fp32, Precision::bf16, Precision::fp16}) {
     if (text == name_of(precision)) return precision;
   }
-  refuse("--precision " + text + " is none of auto, fp32, bf16, fp16");
+  refuse("unknown precision " + text + "; give auto, fp32, bf16 or fp16");
 }
 
 /// text(item) of each.

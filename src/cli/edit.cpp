@@ -96,7 +96,7 @@ Prepared denoise(const Arguments& arguments, const ModelInfo& info) {
 
 struct Task {
   const char* name;
-  const char* what;
+  const char* description;
   const char* input;
   const char* example;
   Prepared (*prepare)(const Arguments&, const ModelInfo&);
@@ -191,7 +191,7 @@ void add_edit(CLI::App& app) {
       "  onestep edit stroke fashion sketch.png --label Bag --seeds 0-8 -o bags.png");
   for (const Task& task : tasks()) {
     const auto arguments = std::make_shared<Arguments>();
-    CLI::App* command = edit->add_subcommand(task.name, task.what);
+    CLI::App* command = edit->add_subcommand(task.name, task.description);
     command->add_option("model", arguments->model, "a consistency model: a file, or the name of a shipped one")
         ->required();
     command->add_option("input", arguments->input, task.input)->required();

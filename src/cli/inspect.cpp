@@ -103,7 +103,7 @@ void print(const std::string& file, const ModelInfo& info) {
 
 /// Steps that do the same, with the time of all of them, longest first.
 struct Kind {
-  std::string what;
+  std::string description;
   std::int64_t steps = 0;
   double seconds = 0;
 };
@@ -111,7 +111,7 @@ struct Kind {
 std::vector<Kind> kinds_of(const EngineReport& report) {
   std::vector<Kind> kinds;
   for (const EngineStep& step : report.steps) {
-    auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.what == step.what; });
+    auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.description == step.what; });
     if (kind == kinds.end()) kind = kinds.insert(kinds.end(), {step.what});
     ++kind->steps;
     kind->seconds += step.seconds;
@@ -129,7 +129,7 @@ Json as_json(const EngineReport& report, std::int64_t batch) {
   if (report.compiled) json["instruction_set"] = report.instruction_set;
   json["kinds"] = Json::array();
   for (const Kind& kind : kinds_of(report)) {
-    json["kinds"].push_back({{"what", kind.what}, {"steps", kind.steps}, {"seconds", kind.seconds}});
+    json["kinds"].push_back({{"what", kind.description}, {"steps", kind.steps}, {"seconds", kind.seconds}});
   }
   return json;
 }
@@ -147,7 +147,7 @@ void print(const EngineReport& report, std::int64_t batch) {
   for (const EngineStep& step : report.steps) all += step.seconds;
   std::vector<std::vector<std::string>> table{{"what", "steps", "ms", "share"}};
   for (const Kind& kind : kinds_of(report)) {
-    table.push_back({kind.what, std::to_string(kind.steps), fixed(kind.seconds * 1e3, 3),
+    table.push_back({kind.description, std::to_string(kind.steps), fixed(kind.seconds * 1e3, 3),
                      fixed(100 * kind.seconds / all, 1) + " %"});
   }
   print_table(table);

@@ -78,7 +78,7 @@ int run(int argc, char** argv) {
     commands += (commands.empty() ? "" : ", ") + command->get_name();
   }
   if (!known) {
-    onestep::complain(std::string(argv[1]) + " is no command; there are " + commands);
+    onestep::complain("unknown command " + std::string(argv[1]) + "; there are " + commands);
     return 2;
   }
   try {

@@ -24,7 +24,7 @@ ONESTEP = sys.argv.pop(1)
 # Arguments after `generate`, exit code (docs/design.md), what the message has to say.
 REFUSED = [
     (["fashion", "--label", "Hat", "-o", "a.png"], 2, "Ankle boot"),
-    (["fashion", "--label", "11", "-o", "a.png"], 2, "give 0 to 9"),
+    (["fashion", "--label", "11", "-o", "a.png"], 2, "has 0 to 9"),
     (["fashion", "--seeds", "5-2", "-o", "a.png"], 2, "write 2-5"),
     (["fashion", "--seeds", "x", "-o", "a.png"], 2, "neither a seed nor a range"),
     (["fashion", "--count", "0", "-o", "a.png"], 2, "[1, 10000000]"),
@@ -37,7 +37,7 @@ REFUSED = [
     (["fashion", "--schedule", "trailing", "-o", "a.png"], 2, "karras, exponential, linear"),
     (["fashion", "--eta", "0.5", "-o", "a.png"], 2, "eta is for the sampler ddim"),
     (["fashion", "--sampler", "gamma", "--gamma", "2", "-o", "a.png"], 2, "lie in [0, 1]"),
-    (["fashion", "--precision", "fp8", "-o", "a.png"], 2, "none of auto, fp32, bf16, fp16"),
+    (["fashion", "--precision", "fp8", "-o", "a.png"], 2, "unknown precision fp8; give auto, fp32, bf16 or fp16"),
     (["fashion", "--precision", "fp16", "-o", "a.png"], 2, "on a CPU give auto, fp32 or bf16"),
     (["fashion", "--guidance", "-1", "-o", "a.png"], 2, "guidance = -1"),
     (["fashion-teacher", "--sampler", "consistency", "-o", "a.png"], 2, "use heun, euler, ddim"),
@@ -340,7 +340,7 @@ class CommandLine(unittest.TestCase):
     def test_an_unknown_command_is_named(self):
         result = self.run_onestep("frobnicate")
         self.assertEqual(result.returncode, 2)
-        self.assertIn("frobnicate is no command; there are generate, compare", result.stderr)
+        self.assertIn("unknown command frobnicate; there are generate, compare", result.stderr)
 
     def test_help_shows_two_examples_a_command(self):
         for command in ("generate", "compare", "inspect", "bench", "tune", "edit"):
