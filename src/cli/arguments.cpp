@@ -5,6 +5,8 @@
 #include <sstream>
 
 #include "array_file.hpp"
+#include "onestep/messages.hpp"
+#include "terminal.hpp"
 
 namespace onestep {
 namespace {
@@ -90,7 +92,11 @@ void MachineArguments::add_to(CLI::App& command) {
       ->group("Machine");
 }
 
-Generator MachineArguments::load(const std::string& model) const {
+Generator MachineArguments::load(const std::string& model, bool quiet) const {
+  set_message_handler(quiet ? MessageHandler() : [](const Message& message) {
+    std::istringstream lines(message.text);
+    for (std::string line; std::getline(lines, line);) complain(message.network + " says: " + line);
+  });
   if (threads) set_threads(*threads);
   return Generator::load(model, {device, !as_it_is, parse_precision(precision)});
 }

@@ -25,7 +25,7 @@ void run(const Arguments& arguments) {
   if (!(arguments.seconds > 0 && arguments.seconds <= 3600)) {
     throw Error(ErrorKind::usage, "--seconds " + std::to_string(arguments.seconds) + " must lie in (0, 3600]");
   }
-  const Generator generator = arguments.machine.load(arguments.model);
+  const Generator generator = arguments.machine.load(arguments.model, false);
   Request request;
   arguments.sampler.apply_to(request, generator.info());
   for (const std::int64_t batch : arguments.batches) {

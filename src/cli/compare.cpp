@@ -104,7 +104,8 @@ void run(const Arguments& arguments) {
 
   std::map<std::string, Generator> generators;
   for (const Run& run : runs) {
-    if (!generators.contains(run.model)) generators.emplace(run.model, arguments.machine.load(run.model));
+    if (!generators.contains(run.model))
+      generators.emplace(run.model, arguments.machine.load(run.model, arguments.quiet));
   }
   const ModelInfo& first = generators.at(runs.front().model).info();
   const auto seeds = choose_seeds(arguments.seeds, arguments.count, 10);

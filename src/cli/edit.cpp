@@ -140,7 +140,7 @@ const std::vector<Task>& tasks() {
 }
 
 void run(const Task& task, const Arguments& arguments) {
-  const Generator generator = arguments.machine.load(arguments.model);
+  const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();
   if (info.data.modality != Modality::image) {
     throw Error(ErrorKind::usage, "edit works on pictures; " + info.name + " makes " + name_of(info.data.modality) +

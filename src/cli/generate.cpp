@@ -93,7 +93,7 @@ void require_memory(std::size_t count, const ModelInfo& info) {
 
 void run(const Arguments& arguments) {
   const auto load_started = Clock::now();
-  const Generator generator = arguments.machine.load(arguments.model);
+  const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();
   const double load_seconds = seconds_since(load_started);
 

@@ -162,7 +162,7 @@ void run(const Arguments& arguments) {
     if (arguments.json) print_json(json);
     return;
   }
-  const Generator generator = arguments.machine.load(arguments.model);
+  const Generator generator = arguments.machine.load(arguments.model, false);
   const auto& [precision, why] = generator.precision();
   json["precision"] = {{"used", name_of(precision)}, {"why", why}};
   if (!arguments.json) print_line(std::string("precision: ") + name_of(precision) + ", " + why);

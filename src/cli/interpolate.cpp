@@ -30,7 +30,7 @@ bool is_seed(const std::string& text) {
 }
 
 void run(const Arguments& arguments) {
-  const Generator generator = arguments.machine.load(arguments.model);
+  const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();
   const bool seeds = is_seed(arguments.first);
   if (is_seed(arguments.last) != seeds) {

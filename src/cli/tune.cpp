@@ -73,7 +73,7 @@ void run(const Arguments& arguments) {
   for (const std::string& file : {arguments.plot, arguments.write}) {
     if (!file.empty()) require_writable(file);
   }
-  const Generator generator = arguments.machine.load(arguments.model);
+  const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();
   const std::vector<float> reference = read_reference_set(
       arguments.reference, {info.data.modality, info.data.shape, info.data.range_low, info.data.range_high, 1},

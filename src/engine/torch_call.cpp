@@ -27,8 +27,10 @@ class TorchCallStep : public Step {
   std::string describe() const override { return operations_.back().name + ", as it is"; }
 
   void run(const Run& run) const override {
+    c10::WarningHandler* const warnings = c10::WarningUtils::get_warning_handler();
     run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
       const torch::InferenceMode guard;
+      const c10::WarningUtils::WarningHandlerGuard heard(warnings);  // of a thread of the team as well
       std::unordered_map<ValueId, Tensor> values;
       for (const TorchTensor& input : inputs_) values[input.value] = given(run, input, sample);
       for (const Operation& operation : operations_) {

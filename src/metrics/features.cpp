@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "listening.hpp"
 #include "onestep/error.hpp"
 
 namespace onestep {
@@ -23,6 +24,7 @@ struct FeatureNetwork::Module {
 
 FeatureNetwork::FeatureNetwork(const std::string& file) : file_(file) {
   if (file.empty()) return;
+  const Listening listening(file_);
   try {
     module_ = std::make_unique<Module>(Module{torch::jit::load(file)});
     module_->network.eval();
@@ -41,6 +43,7 @@ Points FeatureNetwork::points(std::span<const float> values, const std::vector<s
   const auto count = static_cast<std::int64_t>(values.size()) / size;
   if (!module_) return Eigen::Map<const Points>(values.data(), count, size);
   const torch::InferenceMode guard;
+  const Listening listening(file_);
   Points points;
   constexpr std::int64_t batch = 256;
   for (std::int64_t first = 0; first < count; first += batch) {

@@ -13,6 +13,7 @@
 #include "engine.hpp"
 #include "exact_convolutions.hpp"
 #include "gpu.hpp"
+#include "listening.hpp"
 #include "onestep/error.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
@@ -229,6 +230,7 @@ LoadedNetwork load_component(const std::string& file, const Signature& signature
   if (options.precision == Precision::fp16 && options.device.is_cpu()) {
     throw Error(ErrorKind::usage, "precision fp16 is for GPUs; on a CPU give auto, fp32 or bf16");
   }
+  const Listening listening(file);
   try {
     torch::jit::Module module = torch::jit::load(file, options.device);
     module.eval();

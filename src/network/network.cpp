@@ -1,5 +1,6 @@
 #include "onestep/tensor/network.hpp"
 
+#include "listening.hpp"
 #include "onestep/error.hpp"
 #include "shape_text.hpp"
 #include "torch_error.hpp"
@@ -123,6 +124,7 @@ Network::Network(std::string name, Signature signature, torch::Device device)
     : name_(std::move(name)), signature_(std::move(signature)), device_(device) {}
 
 Tensor Network::forward(const NetworkInput& input) {
+  const Listening listening(name_);
   return translated(name_, [&] {
     Call call(name_, signature_);
     require_inputs(*this, call, input);
@@ -133,6 +135,7 @@ Tensor Network::forward(const NetworkInput& input) {
 }
 
 EngineReport Network::report(const NetworkInput& input) {
+  const Listening listening(name_);
   return translated(name_, [&] {
     Call call(name_, signature_);
     require_inputs(*this, call, input);

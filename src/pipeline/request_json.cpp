@@ -247,8 +247,8 @@ std::int64_t find_label(const std::string& label, const ModelInfo& info) {
     return static_cast<std::int64_t>(index);
   std::string names;
   for (std::size_t i = 0; i < info.label_names.size() && i < 50; ++i) names += (i ? ", " : "") + info.label_names[i];
-  refuse("label " + label + " is none of " + info.name + "'s: give 0 to " + std::to_string(info.label_count - 1) +
-         (names.empty() ? "" : " or a name: " + names));
+  refuse("unknown label " + label + "; " + info.name + " has 0 to " + std::to_string(info.label_count - 1) +
+         (names.empty() ? "" : ", by name " + names));
 }
 
 }  // namespace onestep

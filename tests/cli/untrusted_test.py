@@ -33,6 +33,22 @@ class Raises(nn.Module):
         return 0.5 * x
 
 
+class Says(nn.Module):
+    def forward(self, x, noise):
+        print("rows", x.shape[0])
+        print("\x1b[31mone line\nonestep: another line")
+        warnings.warn("out of date")
+        return 0.5 * x
+
+
+class Flattens(nn.Module):
+    """A network of features."""
+
+    def forward(self, x):
+        print("features")
+        return x.flatten(1)[:, :4] + torch.rand(x.shape[0], 4)
+
+
 class Untrusted(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -80,6 +96,31 @@ class Untrusted(unittest.TestCase):
                          CONTROLS + FORGED)
         self.write("plain.pt", HalfOfALabel(), name='"Müll" \\ 雪', labels={"count": 1})
         self.assertIn('name         "Müll" \\ 雪\n', self.run_onestep("inspect", "plain.pt").stdout.decode())
+
+    def test_what_a_network_says_goes_to_standard_error(self):
+        self.write("says.pt", Says())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.jit.save(torch.jit.script(Flattens()), str(self.folder / "features.pt"))
+        numpy.save(self.folder / "real.npy", numpy.random.default_rng(0).normal(size=(8, 1, 8, 8)).astype(numpy.float32))
+        said = {b"onestep: says.pt says: rows 2", b"onestep: says.pt says: \\u001b[31mone line",
+                b"onestep: says.pt says: onestep: another line", b"onestep: says.pt says: out of date"}
+        generate = "generate", "says.pt", "-n", "4", "--batch", "2", "-o", "a.npy"
+        tune = ("tune", "says.pt", "--reference", "real.npy", "--features", "features.pt", "-n", "8", "--evaluations", "2")
+        for command in (generate, (*generate, "--no-engine"), ("inspect", "says.pt", "--check", "--engine"), tune):
+            with self.subTest(command=command):
+                result = self.run_onestep(*command, "--json")
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertTrue(json.loads(result.stdout))
+                lines = set(result.stderr.splitlines())
+                self.assertLessEqual(said, lines)
+                self.assertTrue(all(line.startswith((b"onestep: says.pt says: ", b"onestep: features.pt says: "))
+                                    for line in lines), lines)
+                self.assertEqual(b"onestep: features.pt says: features" in lines, command == tune)
+                if "inspect" not in command:
+                    result = self.run_onestep(*command, "--quiet", "--json")
+                    self.assertTrue(json.loads(result.stdout))
+                    self.assertEqual(result.stderr, b"")
 
     def test_a_name_that_is_no_utf_8_is_a_name_all_the_same(self):
         self.write("tiny.pt", Half())

@@ -80,7 +80,7 @@ TEST(RequestJson, IsRefusedByFieldValueAndRule) {
       {R"({"seeds": [1.5]})", "seeds[0] = 1.5 must be a whole number"},
       {R"({"count": 0})", "count = 0 must be in [1, 10000000]"},
       {R"({"count": 100000000000})", "count = 100000000000 must be in [1, 10000000]"},
-      {R"({"count": 1, "labels": ["shoe"]})", "label shoe is none of m's: give 0 to 2 or a name: Bag, Coat, coat"},
+      {R"({"count": 1, "labels": ["shoe"]})", "unknown label shoe; m has 0 to 2, by name Bag, Coat, coat"},
       {R"({"count": 1, "labels": ["COAT"]})", "label COAT is the name of several labels of m: 1, 2"},
       {R"({"count": 1, "labels": [9223372036854775808]})", "labels[0] = 9223372036854775808 must be a whole number in"},
       {R"({"count": 1, "sampler": "magic"})", "sampler magic is none of"},
