@@ -9,8 +9,8 @@ namespace onestep {
 
 /// One step of a compiled network.
 struct EngineStep {
-  std::string
-      what;  ///< Such as "convolution 3x3, Winograd F(4, 3) + bias + residual"; "..., as it is": libtorch's operator.
+  /// Such as "convolution 3x3, Winograd F(4, 3) + bias + residual"; "..., as it is": libtorch's operator.
+  std::string description;
   double seconds = 0;  ///< In the call that was measured.
 };
 
@@ -19,7 +19,8 @@ struct EngineReport {
   bool compiled = false;
   std::string why_not;  ///< Where it is not compiled: what stands in the way.
   Precision precision = Precision::fp32;
-  std::string instruction_set;    ///< Of the kernels, such as AVX2; or the GPU, and whether its work is one graph.
+  std::string hardware;           ///< The instruction set of the kernels, such as AVX2; or the GPU, such as cuda:0.
+  bool is_one_graph = false;      ///< On a GPU: all work of a call is one CUDA graph.
   std::vector<EngineStep> steps;  ///< In their order; empty where it is not compiled.
   double seconds = 0;             ///< All of the call, conditions included where they are not known yet.
 };

@@ -111,8 +111,9 @@ struct Kind {
 std::vector<Kind> kinds_of(const EngineReport& report) {
   std::vector<Kind> kinds;
   for (const EngineStep& step : report.steps) {
-    auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.description == step.what; });
-    if (kind == kinds.end()) kind = kinds.insert(kinds.end(), {step.what});
+    auto kind =
+        std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.description == step.description; });
+    if (kind == kinds.end()) kind = kinds.insert(kinds.end(), {step.description});
     ++kind->steps;
     kind->seconds += step.seconds;
   }
@@ -126,7 +127,8 @@ Json as_json(const EngineReport& report, std::int64_t batch) {
             {"batch", batch},
             {"seconds", report.seconds}};
   if (!report.compiled) json["why_not"] = report.why_not;
-  if (report.compiled) json["instruction_set"] = report.instruction_set;
+  if (report.compiled) json["hardware"] = report.hardware;
+  if (report.is_one_graph) json["one_graph"] = true;
   json["kinds"] = Json::array();
   for (const Kind& kind : kinds_of(report)) {
     json["kinds"].push_back({{"what", kind.description}, {"steps", kind.steps}, {"seconds", kind.seconds}});
@@ -141,11 +143,11 @@ void print(const EngineReport& report, std::int64_t batch) {
     print_line("engine: libtorch runs the network as it is (" + report.why_not + "); " + call);
     return;
   }
-  print_line(std::string("engine: compiled, ") + name_of(report.precision) + ", " + report.instruction_set + "; " +
-             call);
+  print_line(std::string("engine: compiled, ") + name_of(report.precision) + ", " + report.hardware +
+             (report.is_one_graph ? ", one graph; " : "; ") + call);
   double all = 0;
   for (const EngineStep& step : report.steps) all += step.seconds;
-  std::vector<std::vector<std::string>> table{{"what", "steps", "ms", "share"}};
+  std::vector<std::vector<std::string>> table{{"step", "times", "ms", "share"}};
   for (const Kind& kind : kinds_of(report)) {
     table.push_back({kind.description, std::to_string(kind.steps), fixed(kind.seconds * 1e3, 3),
                      fixed(100 * kind.seconds / all, 1) + " %"});

@@ -3,6 +3,8 @@
 #include <numeric>
 #include <sstream>
 
+#include "archive.hpp"
+#include "model_file.hpp"
 #include "onestep/generator.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
@@ -11,6 +13,7 @@
 #include "preconditioning.hpp"
 #include "schedule.hpp"
 #include "torch_error.hpp"
+#include "torchscript_network.hpp"
 
 namespace onestep {
 namespace {
@@ -28,7 +31,7 @@ double root_mean_square(const Tensor& x) { return x.square().mean().sqrt().item<
 
 std::vector<Check> Generator::check() const {
   const auto& [file, info, device, network, decoder, text_encoder, precision] = *parts_;
-  return translated(file, [&, &info = info, &network = network, device = device] {
+  return translated(file, [&, &file = file, &info = info, &network = network, device = device] {
     const torch::InferenceMode guard;
     const std::vector<std::uint64_t> seeds{0, 1, 2, 3, 4, 5, 6, 7};
     const auto n = static_cast<std::int64_t>(seeds.size());
@@ -38,6 +41,15 @@ std::vector<Check> Generator::check() const {
     const auto all_finite = [](const Tensor& x) { return x.isfinite().all().item<bool>(); };
 
     std::vector<Check> checks;
+    std::vector<std::string> files{file};
+    if (!info.components.empty()) files.clear();
+    for (const auto& [component, name] : info.components) files.push_back(component_file(file, info, component));
+    std::string damaged;
+    for (const std::string& part_of : files) {
+      for (const std::string& part : damaged_parts(part_of)) damaged += (damaged.empty() ? "" : ", ") + part;
+    }
+    checks.push_back({"all parts of the file are as they were written, by their CRC-32", damaged.empty(),
+                      damaged.empty() ? "all are" : damaged + " differs: copy or export it again"});
     const Tensor start = initial_scale(info, info.sigma_max) * z;
     for (const double sigma : {info.sigma_min, info.sigma_max}) {
       std::ostringstream claim;
@@ -50,9 +62,17 @@ std::vector<Check> Generator::check() const {
     Condition first = condition;
     if (first.label.defined()) first.label = first.label.narrow(0, 0, 1);
     for (auto& [name, value] : first.others) value = value.narrow(0, 0, 1);
-    const Tensor alone = Denoiser(*network, info, first)(start.narrow(0, 0, 1), info.sigma_max, 0);
-    // As on loading: kernels may sum in another order for another batch size, and not more.
-    checks.push_back(onestep::check("the same alone and in a batch", largest(alone - drawn.narrow(0, 0, 1)), 1e-3));
+    const auto check_rows = [&](const std::string& claim, Network& run, const Tensor& together) {
+      const Tensor alone = Denoiser(run, info, first)(start.narrow(0, 0, 1), info.sigma_max, 0);
+      // As on loading: kernels may sum in another order for another batch size, and not more.
+      checks.push_back(onestep::check(claim, largest(alone - together.narrow(0, 0, 1)), 1e-3));
+    };
+    check_rows("the same alone and in a batch", *network, drawn);
+    // The engine keeps samples apart by itself; a network may not.
+    const auto as_it_is =
+        load_torchscript(component_file(file, info, "denoiser"), info, {.device = device, .compile = false}).network;
+    check_rows("the same alone and in a batch, as libtorch runs it", *as_it_is,
+               Denoiser(*as_it_is, info, condition)(start, info.sigma_max, 0));
 
     if (info.role == Role::consistency) {
       const double boundary = info.boundary_sigma > 0 ? info.boundary_sigma : info.sigma_min;

@@ -1,4 +1,4 @@
-#include "bf16.hpp"
+#include "kernels/bf16.hpp"
 
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
@@ -107,9 +107,15 @@ TEST_P(Bf16, MultipliesAsInDoublePrecision) {
             addends.push_back(addend.data());
             residuals.push_back(residual.data() + m * columns);
           }
-          multiply(GetParam().unit, rows, taps, depth, {x.data(), stride, offsets.data()}, packed.data(), columns, 0,
-                   (columns + panel_width - 1) / panel_width, outputs.data(),
-                   {addends.data(), residuals.data(), 0.5f, {Activation::silu}});
+          multiply(GetParam().unit, {.rows = rows,
+                                     .taps = taps,
+                                     .depth = depth,
+                                     .a = {x.data(), stride, offsets.data()},
+                                     .packed = packed.data(),
+                                     .columns = columns,
+                                     .last_panel = (columns + panel_width - 1) / panel_width,
+                                     .outputs = outputs.data(),
+                                     .epilogue = {addends.data(), residuals.data(), 0.5f, {Activation::silu}}});
           for (std::int64_t m = 0; m < rows; ++m) {
             for (std::int64_t n = 0; n < width; ++n) {
               double sum = n < columns ? addend[n] + 0.5 * residual[m * columns + n] : 0;
@@ -141,7 +147,13 @@ TEST_P(Bf16, ARowAloneIsTheSame) {
     std::vector<float> y(static_cast<std::size_t>(count * columns));
     std::vector<float*> outputs;
     for (std::int64_t m = 0; m < count; ++m) outputs.push_back(y.data() + m * columns);
-    multiply(GetParam().unit, count, 1, depth, {first, depth, &none}, packed.data(), columns, 0, 2, outputs.data(), {});
+    multiply(GetParam().unit, {.rows = count,
+                               .depth = depth,
+                               .a = {first, depth, &none},
+                               .packed = packed.data(),
+                               .columns = columns,
+                               .last_panel = 2,
+                               .outputs = outputs.data()});
     return y;
   };
   const std::vector<float> all = run(x.data(), rows);

@@ -1,6 +1,4 @@
 // Networks compiled for a GPU, a simulated one, against the same files run by TorchScript on the CPU.
-#include "gpu.hpp"
-
 #include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 #include <torch/script.h>
@@ -8,15 +6,16 @@
 #include <map>
 #include <set>
 
-#include "autocast.hpp"
-#include "gpu_rewrites.hpp"
+#include "engine.hpp"
+#include "gpu/rewrites.hpp"
+#include "libtorch/computes_in.hpp"
 #include "model_file.hpp"
-#include "torchscript_network.hpp"
 #include "network_files.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
 #include "simulated_gpu.hpp"
-#include "trace.hpp"
+#include "torchscript_network.hpp"
+#include "trace/trace.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -58,9 +57,8 @@ struct File {
   std::unique_ptr<Network> compiled(Precision precision = Precision::fp32) {
     const torch::InferenceMode guard;
     const NetworkInput trial = moved(input_of(info, 2));
-    return compile_for_gpu(file, on_gpu.signature(), on_gpu.module,
-                           std::make_unique<Plain>(file, info, simulated_gpu::device), trial, on_gpu.forward(trial),
-                           precision);
+    return compile(on_gpu.module, std::make_unique<Plain>(file, info, simulated_gpu::device), trial,
+                   on_gpu.forward(trial), precision);
   }
 
   std::string file;
@@ -68,9 +66,9 @@ struct File {
   Plain on_cpu, on_gpu;
 };
 
-std::int64_t steps_called(const EngineReport& report, const std::string& what) {
+std::int64_t steps_called(const EngineReport& report, const std::string& description) {
   return std::count_if(report.steps.begin(), report.steps.end(),
-                       [&](const EngineStep& step) { return step.what == what; });
+                       [&](const EngineStep& step) { return step.description == description; });
 }
 
 class Gpu : public testing::TestWithParam<std::string> {};
@@ -102,6 +100,8 @@ TEST_P(Gpu, RunsNetworksAsTheyAre) {
   EXPECT_TRUE(network->report(moved(input_of(file.info, 3))).compiled);
 
   if (GetParam() == "openai_video") return;  // the CPU's pooling of volumes has no bf16
+  // On CPUs with AMX, oneDNN's convolution of 6 channels to 33 with a stride of 3 is wrong in bf16, channels last.
+  if (GetParam() == "sizes_13x3") return;
   const auto reduced = file.compiled(Precision::bf16);
   for (int turn = 0; turn < 3; ++turn) {
     const NetworkInput input = input_of(file.info, 3);
@@ -156,7 +156,8 @@ TEST(GpuNetwork, GoesOnWithoutAGraphWhereNoneCanBeCaptured) {
   }
   const EngineReport report = network->report(moved(input));
   simulated_gpu::refuse_captures(false);
-  EXPECT_NE(report.instruction_set.find("no graph"), std::string::npos) << report.instruction_set;
+  EXPECT_EQ(report.hardware, simulated_gpu::device.str());
+  EXPECT_FALSE(report.is_one_graph);
 }
 
 TEST(GpuNetwork, TriesToCaptureANetworkOnceIfItCannotBe) {
@@ -301,8 +302,9 @@ TEST(GpuNetwork, GivesFloat32ToWhatTakesNothingLess) {
   torch::jit::Module on_cpu = module_of(forward, torch::kCPU), on_gpu = module_of(forward, simulated_gpu::device);
   const NetworkInput input{torch::linspace(-2, 2, 96).reshape({3, 2, 4, 4}), {torch::ones({3})}};
   const Tensor plain = run_as_it_is(on_cpu, input);
-  const auto network = compile_for_gpu("network", signature_of({2, 4, 4}), on_gpu, nullptr, moved(input),
-                                       on_device(plain, simulated_gpu::device), Precision::bf16);
+  auto as_it_is = libtorch_network("network", signature_of({2, 4, 4}), simulated_gpu::device, on_gpu, Precision::fp32);
+  const auto network =
+      compile(on_gpu, std::move(as_it_is), moved(input), on_device(plain, simulated_gpu::device), Precision::bf16);
   const double difference = largest(network->forward(moved(input)).cpu() - plain);
   EXPECT_GT(difference, 0);
   EXPECT_LE(difference, 0.02 * largest(plain));  // factors of 8 bits, one of them squared

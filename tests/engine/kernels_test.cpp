@@ -1,4 +1,4 @@
-#include "kernels.hpp"
+#include "kernels/kernels.hpp"
 
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
@@ -85,7 +85,15 @@ TEST_P(Kernels, MultiplyAsInDoublePrecision) {
           const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
           const auto residuals = rows_of(residual.data(), rows, columns);
           const Epilogue epilogue{addends.data(), residuals.data(), 0.5f, {Activation::silu}};
-          multiply(rows, taps, depth, a.data(), packed.data(), columns, 0, panels(columns), outputs.data(), &epilogue);
+          multiply({.rows = rows,
+                    .taps = taps,
+                    .depth = depth,
+                    .a = a.data(),
+                    .packed = packed.data(),
+                    .columns = columns,
+                    .last_panel = panels(columns),
+                    .outputs = outputs.data(),
+                    .epilogue = &epilogue});
           for (std::int64_t m = 0; m < rows; ++m) {
             for (std::int64_t n = 0; n < columns; ++n) {
               double sum = 0;
@@ -116,12 +124,25 @@ TEST_P(Kernels, MultiplyARowAloneAsAmongOthers) {
   const std::int64_t last_panel = panels(columns);
   Numbers together(static_cast<std::size_t>(rows * columns)), alone(static_cast<std::size_t>(columns));
   const auto a = rows_of(x.data(), rows, depth);
-  multiply(rows, 1, depth, a.data(), packed.data(), columns, 0, last_panel,
-           rows_of(together.data(), rows, columns).data());
+  const auto to_together = rows_of(together.data(), rows, columns);
+  multiply({.rows = rows,
+            .depth = depth,
+            .a = a.data(),
+            .packed = packed.data(),
+            .columns = columns,
+            .last_panel = last_panel,
+            .outputs = to_together.data()});
   for (std::int64_t m = 0; m < rows; ++m) {
     float* const output = alone.data();
     for (std::int64_t p = 0; p < last_panel; ++p) {
-      multiply(1, 1, depth, a.data() + m, packed.data(), columns, p, p + 1, &output);
+      multiply({.rows = 1,
+                .depth = depth,
+                .a = a.data() + m,
+                .packed = packed.data(),
+                .columns = columns,
+                .first_panel = p,
+                .last_panel = p + 1,
+                .outputs = &output});
     }
     for (std::int64_t n = 0; n < columns; ++n) EXPECT_EQ(alone[n], together[m * columns + n]);
   }
@@ -149,8 +170,14 @@ TEST_P(Kernels, WinogradIsTheConvolution) {
             for (std::int64_t p = 0; p < positions; ++p) {
               const float* const row = transformed.data() + p * (depth + overread) + from;
               float* const product = products.data() + p * (columns + overread) + first;
-              multiply(1, 1, to - from, &row, panel.data() + p * winograd_filter_stride(), width, 0, 1, &product,
-                       nullptr, from > 0);
+              multiply({.rows = 1,
+                        .depth = to - from,
+                        .a = &row,
+                        .packed = panel.data() + p * winograd_filter_stride(),
+                        .columns = width,
+                        .last_panel = 1,
+                        .outputs = &product,
+                        .continued = from > 0});
             }
           }
         }
@@ -205,6 +232,18 @@ TEST_P(Kernels, MomentsAreThoseOfDoublePrecision) {
   }
 }
 
+/// y = activation(x), by way of an affine map that changes nothing.
+void activate(const Activation& activation, const Numbers& x, const Numbers& one, const Numbers& zero,
+              std::int64_t count, Numbers& y) {
+  affine({.rows = 1,
+          .channels = count,
+          .x = {x.data(), count},
+          .multiplier = one.data(),
+          .addend = zero.data(),
+          .activation = activation,
+          .y = {y.data(), count}});
+}
+
 TEST_P(Kernels, AffineScalesAddsAndActivates) {
   for (const std::int64_t channels : {1, 7, 8, 9, 31}) {
     const std::int64_t rows = 3, stride = channels + 2;
@@ -213,8 +252,15 @@ TEST_P(Kernels, AffineScalesAddsAndActivates) {
     for (const bool residual : {false, true}) {
       for (const Activation& activation : all_activations) {
         Numbers y(static_cast<std::size_t>(rows * stride), -7);
-        affine(rows, channels, x.data(), channels, m.data(), a.data(), residual ? r.data() : nullptr, channels, 0.25f,
-               activation, y.data(), stride);
+        affine({.rows = rows,
+                .channels = channels,
+                .x = {x.data(), channels},
+                .multiplier = m.data(),
+                .addend = a.data(),
+                .residual = {residual ? r.data() : nullptr, channels},
+                .residual_scale = 0.25f,
+                .activation = activation,
+                .y = {y.data(), stride}});
         for (std::int64_t row = 0; row < rows; ++row) {
           for (std::int64_t c = 0; c < channels; ++c) {
             const std::int64_t i = row * channels + c;
@@ -238,7 +284,7 @@ TEST_P(Kernels, ActivationsHoldForExtremeValues) {
   Numbers y(values.size());
   const auto count = static_cast<std::int64_t>(values.size());
   for (const Activation& activation : all_activations) {
-    affine(1, count, x.data(), count, one.data(), zero.data(), nullptr, 0, 0, activation, y.data(), count);
+    activate(activation, x, one, zero, count, y);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double expected = activated(activation, values[i]);
       // Three roundings; exp(89) is no float32, and GELU's left tail is as exact as its error function is.
@@ -246,7 +292,7 @@ TEST_P(Kernels, ActivationsHoldForExtremeValues) {
       EXPECT_NEAR(y[i], expected, 3e-7 * std::abs(expected) + (exact ? 1e-36 : 1e-7)) << values[i];
     }
     Numbers broken(1 + overread, std::nanf(""));
-    affine(1, 1, broken.data(), 1, one.data(), zero.data(), nullptr, 0, 0, activation, y.data(), 1);
+    activate(activation, broken, one, zero, 1, y);
     EXPECT_TRUE(std::isnan(y[0])) << with_activation(activation);
   }
 }
@@ -257,7 +303,7 @@ TEST_P(Kernels, ActivationsAreThoseOfDoublePrecision) {
   Numbers x(count + overread), one(count + overread, 1), zero(count + overread, 0), y(count);
   for (std::int64_t i = 0; i < count; ++i) x[i] = static_cast<float>(i - 2000) * 0.005f;
   for (const Activation& activation : all_activations) {
-    affine(1, count, x.data(), count, one.data(), zero.data(), nullptr, 0, 0, activation, y.data(), count);
+    activate(activation, x, one, zero, count, y);
     for (std::int64_t i = 0; i < count; ++i) {
       const double expected = activated(activation, x[i]);
       // Roundings of values up to 10; 1.5e-7 of x/2 in GELU's error function.
@@ -281,8 +327,16 @@ TEST_P(Kernels, RowsAreNormalizedAsInDoublePrecision) {
         const Numbers x = random_numbers(rows * x_stride, 1, mean), m = random_numbers(channels, 2),
                       a = random_numbers(channels, 3);
         Numbers y(static_cast<std::size_t>(rows * stride), -7);
-        normalize_rows(rows, channels, x.data(), x_stride, m.data(), a.data(), epsilon, floor, centered,
-                       {Activation::silu}, y.data(), stride);
+        normalize_rows({.rows = rows,
+                        .channels = channels,
+                        .x = {x.data(), x_stride},
+                        .multiplier = m.data(),
+                        .addend = a.data(),
+                        .epsilon = epsilon,
+                        .floor = floor,
+                        .centered = centered,
+                        .activation = {Activation::silu},
+                        .y = {y.data(), stride}});
         for (std::int64_t row = 0; row < rows; ++row) {
           double own = 0, square = 0;
           for (std::int64_t c = 0; centered && c < channels; ++c) own += x[row * x_stride + c];
@@ -330,7 +384,7 @@ TEST_P(Kernels, SoftmaxOverRowsIsThatOfEachChannel) {
         Numbers x = random_numbers(rows * stride, 5, 0, 1);
         for (float& value : x) value *= spread;
         Numbers y(static_cast<std::size_t>(rows * stride), -7);
-        softmax_over_rows(rows, channels, x.data(), stride, y.data(), stride);
+        softmax_over_rows(rows, channels, {x.data(), stride}, {y.data(), stride});
         for (std::int64_t c = 0; c < channels; ++c) {
           Numbers one;
           for (std::int64_t r = 0; r < rows; ++r) one.push_back(x[r * stride + c]);
@@ -389,7 +443,7 @@ TEST_P(Kernels, ProductMultiplies) {
   const std::int64_t channels = 11;
   const Numbers a = random_numbers(channels, 1), b = random_numbers(channels, 2);
   Numbers y(static_cast<std::size_t>(channels));
-  product(1, channels, a.data(), channels, b.data(), channels, y.data(), channels);
+  multiply_elements(1, channels, {a.data(), channels}, {b.data(), channels}, {y.data(), channels});
   for (std::int64_t c = 0; c < channels; ++c) EXPECT_EQ(y[c], a[c] * b[c]);
 }
 
@@ -406,15 +460,29 @@ TEST(InstructionSets, GiveTheSameBits) {
     pack(w.data(), depth, columns, columns, 1, packed.data());
     const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
     const Epilogue epilogue{addends.data(), nullptr, 1, {Activation::silu}};
-    multiply(rows, 1, depth, rows_of(x.data(), rows, depth).data(), packed.data(), columns, 0, panels(columns),
-             rows_of(y.data(), rows, columns).data(), &epilogue);
+    const auto from_x = rows_of(x.data(), rows, depth);
+    const auto to_y = rows_of(y.data(), rows, columns);
+    multiply({.rows = rows,
+              .depth = depth,
+              .a = from_x.data(),
+              .packed = packed.data(),
+              .columns = columns,
+              .last_panel = panels(columns),
+              .outputs = to_y.data(),
+              .epilogue = &epilogue});
     for (std::int64_t r = 0; r < rows; ++r) softmax(y.data() + r * columns, columns, 1.0f);
     Numbers normalized(y.size());
     y.resize(y.size() + overread);
-    normalize_rows(rows, columns, y.data(), columns, addend.data(), addend.data(), 1e-5, Floor::variance, true,
-                   {Activation::gelu}, normalized.data(), columns);
+    normalize_rows({.rows = rows,
+                    .channels = columns,
+                    .x = {y.data(), columns},
+                    .multiplier = addend.data(),
+                    .addend = addend.data(),
+                    .epsilon = 1e-5,
+                    .activation = {Activation::gelu},
+                    .y = {normalized.data(), columns}});
     y.insert(y.end(), normalized.begin(), normalized.end());
-    softmax_over_rows(rows, columns, normalized.data(), columns, normalized.data(), columns);
+    softmax_over_rows(rows, columns, {normalized.data(), columns}, {normalized.data(), columns});
     y.insert(y.end(), normalized.begin(), normalized.end());
     results.push_back(y);
   }

@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "bf16.hpp"
+#include "kernels/bf16.hpp"
 
 namespace onestep::kernels {
 

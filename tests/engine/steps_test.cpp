@@ -1,4 +1,4 @@
-#include "steps.hpp"
+#include "run/steps.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,6 +8,7 @@
 #include <random>
 
 #include "numbers.hpp"
+#include "run/memory.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -69,6 +70,8 @@ class Bench {
   std::vector<Buffer> buffers_;
   std::mt19937 engine_{7};
 };
+
+PackedWeights packed_weights;
 
 Row row_of(std::vector<float> numbers) {
   numbers.resize(numbers.size() + kernels::overread);
@@ -134,7 +137,7 @@ void expect_the_sum(const Shape& shape, const Gather& gather, bool whole_image,
     std::string algorithm;
     for (const std::int64_t workers : {1, 2, 5}) {
       const auto image = whole_image ? std::optional(WholeImage{shape.height, shape.width}) : std::nullopt;
-      const auto step = convolution_step(convolution, image, unit);
+      const auto step = convolution_step(convolution, image, unit, packed_weights);
       algorithm = step->describe();
       bench.run(*step, workers);
       if (workers == 1) one_worker = bench.numbers();
@@ -457,14 +460,14 @@ TEST(Steps, RefuseToReadBeyondTheirInput) {
   convolution.output = {1, 0, 12, 1, 1};
   convolution.gather = window3x3(3, 4);
   convolution.weights = random_numbers(2 * 9, 1);
-  EXPECT_NO_THROW(convolution_step(convolution, std::nullopt, std::nullopt));
+  EXPECT_NO_THROW(convolution_step(convolution, std::nullopt, std::nullopt, packed_weights));
   convolution.input.count = 11;
-  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt), std::logic_error);
+  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt, packed_weights), std::logic_error);
   convolution.input.count = 12;
   convolution.output.count = 24;  // two images, and a window for one
-  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt), std::logic_error);
+  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt, packed_weights), std::logic_error);
   convolution.gather.reset();
-  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt), std::logic_error);
+  EXPECT_THROW(convolution_step(convolution, std::nullopt, std::nullopt, packed_weights), std::logic_error);
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 """Writes tiny model files into the folder it is given: a good one, and one for each rule that loading checks."""
 
 import json
+import re
+import struct
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import torch
@@ -99,8 +102,68 @@ class Convolutions(nn.Module):
         return self.volume(y[:, :, None])[:, :, 0] + noise[:, None, None, None]
 
 
+class WritesToItsInputs(nn.Module):
+    def forward(self, x, noise):
+        noise -= 1.0
+        x[:, :, 0] = 0.0
+        return x.add_(noise[:, None, None, None])
+
+
+class DrawsDropout(nn.Module):
+    def forward(self, x, noise):
+        return nn.functional.dropout(x, 1e-7, training=True)
+
+
+class Counts(nn.Module):
+    calls: float
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0.0
+
+    def forward(self, x, noise):
+        self.calls = self.calls + 1e-9
+        return x + self.calls
+
+
+class Accumulates(nn.Module):
+    """Its memory is a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x, noise):
+        self.mean.mul_(0.5)
+        return x + self.mean
+
+
+class LooksUp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.levels = nn.Embedding(100, 4)
+
+    def forward(self, x, noise):
+        return x + self.levels(noise)[:, None, None, :]
+
+
+class Halved(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4).half()
+
+    def forward(self, x, noise):
+        return self.layer(x)
+
+
+class ReturnsAList(nn.Module):
+    def forward(self, x, noise):
+        return [x, x]
+
+
 for module in (Good, ThreeArguments, WrongShape, WrongType, NotANumber, MixesRows, TakesTheFirstRow, Throws,
-               NamesItsDevice, NoCondition, Convolutions):
+               NamesItsDevice, NoCondition, Convolutions, WritesToItsInputs, DrawsDropout, Counts, Accumulates, LooksUp,
+               Halved, ReturnsAList):
     scripted = torch.jit.script(module())
     torch.jit.save(scripted, str(folder / f"{module.__name__}.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
 
@@ -119,6 +182,46 @@ class Promotes(nn.Module):
 
 torch.jit.save(torch.jit.trace(Promotes(), (torch.zeros(2, 1, 4, 4), torch.zeros(2)), check_trace=False),
                str(folder / "Promotes.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
+
+
+class OneSample(nn.Module):
+    """Traced, it takes any batch for the one that it was traced with."""
+
+    def forward(self, x, noise):
+        return x.flatten().reshape(x.shape[0], 1, 4, 4) + noise.reshape(1, 1, 1, 1)
+
+
+torch.jit.save(torch.jit.trace(OneSample(), (torch.zeros(1, 1, 4, 4), torch.zeros(1)), check_trace=False),
+               str(folder / "OneSample.pt"), _extra_files={"onestep.json": json.dumps(METADATA)})
+
+
+def rewritten(name, change):
+    """A copy of the good file, change(name of a part, its bytes) in place of every part."""
+    with zipfile.ZipFile(folder / "Good.pt") as old, zipfile.ZipFile(folder / name, "w") as new:
+        for part in old.infolist():
+            new.writestr(part.filename, change(part.filename, old.read(part)))
+
+
+def nested(depth):
+    """What is returned, in so many brackets."""
+    return lambda name, code: (re.sub(rb"return (.*)", rb"return " + b"(" * depth + rb"\1" + b")" * depth, code)
+                               if name.endswith(".py") else code)
+
+
+rewritten("Nested.pt", nested(900))
+rewritten("TooNested.pt", nested(200_000))
+rewritten("Negated.pt", lambda name, code: code.replace(b"return ", b"return " + b"-" * 200_000)
+          if name.endswith(".py") else code)
+rewritten("Indented.pt", lambda name, code: code + b"".join(
+    b" " * (2 * i + 2) + b"if True:\n" for i in range(2000)) if name.endswith(".py") else code)
+
+# A bit of a part's middle, which its CRC-32 still is of.
+damaged = bytearray(good)
+part = max(zipfile.ZipFile(folder / "Good.pt").infolist(), key=lambda part: part.file_size)
+name_length, extra_length = struct.unpack("<HH", damaged[part.header_offset + 26:part.header_offset + 30])
+damaged[part.header_offset + 30 + name_length + extra_length + part.file_size // 2] ^= 1
+(folder / "Damaged.pt").write_bytes(damaged)
+
 torch.save({"weight": torch.zeros(3)}, folder / "StateDict.pt")
 torch.jit.save(torch.jit.script(Good()), str(folder / "NoMetadata.pt"))
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "archive.hpp"
 #include "onestep/error.hpp"
 #include "onestep/tensor/denoiser.hpp"
 #include "torchscript_network.hpp"
@@ -95,7 +96,41 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"NotANumber.pt", "returned NaN or infinity"},
                     Refused{"MixesRows.pt", "from the same sample alone, allowed is 0.001"},
                     Refused{"TakesTheFirstRow.pt", "sample 1 of a batch differs by "},
-                    Refused{"Throws.pt", "the network failed: RuntimeError: shape '[7, 7, 7]' is invalid"}));
+                    Refused{"Throws.pt", "the network failed: RuntimeError: shape '[7, 7, 7]' is invalid"},
+                    Refused{"DrawsDropout.pt", "forward draws random numbers (aten::dropout)"},
+                    Refused{"Counts.pt", "forward keeps calls from one call to the next"},
+                    Refused{"Accumulates.pt", "forward writes to mean of the module"},
+                    Refused{"LooksUp.pt", "call .long() on it in forward"},
+                    Refused{"Halved.pt", "it has weights of type Half: call .float() on the module"},
+                    Refused{"ReturnsAList.pt", "let forward return the tensor alone"},
+                    Refused{"OneSample.pt", "one sample alone succeeds: trace it with a batch of 2 or more"},
+                    Refused{"TooNested.pt", "deep, 1000 is what can be read"},
+                    Refused{"Negated.pt", "deep, 1000 is what can be read"},
+                    Refused{"Indented.pt", "deep, 1000 is what can be read"}));
+
+// What is let through has to be read without overrunning the stack.
+TEST(ModelFile, IsReadWhereItsCodeIsNestedAsDeeplyAsItMayBe) { EXPECT_EQ(refusal("Nested.pt"), "accepted"); }
+
+TEST(Network, WritesToInputsOfItsOwn) {
+  const ModelInfo info = read_model_info(path("WritesToItsInputs.pt"));
+  for (const bool compile : {true, false}) {
+    const auto network = load_torchscript(path("WritesToItsInputs.pt"), info, {.compile = compile}).network;
+    const NetworkInput input{torch::ones({2, 1, 4, 4}), {torch::tensor({3.0f, 5.0f})}};
+    torch::Tensor expected = torch::ones({2, 1, 4, 4});
+    expected.select(2, 0).zero_();
+    expected += torch::tensor({2.0f, 4.0f}).reshape({2, 1, 1, 1});
+    EXPECT_TRUE(torch::equal(network->forward(input), expected)) << compile;
+    EXPECT_TRUE(torch::equal(input.x, torch::ones({2, 1, 4, 4}))) << compile;
+    EXPECT_TRUE(torch::equal(input.conditions[0], torch::tensor({3.0f, 5.0f}))) << compile;
+  }
+}
+
+TEST(DamagedParts, AreThoseWhoseCrcIsAnothers) {
+  EXPECT_TRUE(damaged_parts(path("Good.pt")).empty());
+  EXPECT_EQ(damaged_parts(path("Damaged.pt")).size(), 1u);
+  EXPECT_THROW(damaged_parts(path("Text.pt")), Error);
+  EXPECT_THROW(damaged_parts(path("Missing.pt")), Error);
+}
 
 }  // namespace
 }  // namespace onestep

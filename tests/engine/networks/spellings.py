@@ -109,7 +109,7 @@ class Sums(Around):
         x = torch.add(x, next(c)(x), alpha=0.5)
         x = torch.add(next(c)(x), x, alpha=-0.5)
         x = x - next(c)(x)
-        x = 0.5 * x + 0.5 * next(c)(x)
+        x = 0.5 * -x + 0.5 * -next(c)(x)
         x = (x + next(c)(x)) / math.sqrt(2)
         x = (next(c)(x).add_(x)) * math.sqrt(0.5)
         x = next(c)(x) + next(c)(x)  # two convolutions
