@@ -12,9 +12,11 @@
 
 #include "onestep/engine_report.hpp"
 #include "onestep/error.hpp"
+#include "onestep/load_options.hpp"
 #include "onestep/model_info.hpp"
 #include "onestep/precision.hpp"
 #include "onestep/samplers.hpp"
+#include "onestep/shipped_models.hpp"
 
 namespace onestep {
 
@@ -109,16 +111,6 @@ class NumericalError : public Error {
   std::vector<std::uint64_t> seeds_;
 };
 
-struct LoadOptions {
-  std::string device = "cpu";  ///< cpu, cuda or cuda:i.
-  /// Compile the network for this CPU or GPU where that is possible; the samples then differ by float32 rounding from
-  /// those of libtorch.
-  bool compile = true;
-  /// automatic draws a few samples in bf16 and in fp32 to see whether bf16 will do: within one 8-bit level (2/255 of a
-  /// range from -1 to 1) on average.
-  Precision precision = Precision::automatic;
-};
-
 /// One claim of a model file, tried out.
 struct Check {
   std::string claim;
@@ -178,10 +170,6 @@ class Generator {
   explicit Generator(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };
-
-/// Names and files of the shipped models: the .pt files in the folders of ONESTEP_MODELS (separated by ':'), of the
-/// installed share folder, and of the source tree; the first of a name counts.
-std::vector<std::pair<std::string, std::string>> shipped_models();
 
 /// The file of a model (a file or a shipped name) and what it says of itself, read without running its code.
 /// Throws Error (model).

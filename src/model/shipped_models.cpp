@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "onestep/error.hpp"
-#include "onestep/generator.hpp"
+#include "onestep/shipped_models.hpp"
 
 namespace onestep {
 namespace {

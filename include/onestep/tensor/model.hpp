@@ -5,7 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "onestep/generator.hpp"
+#include "onestep/load_options.hpp"
+#include "onestep/model_info.hpp"
 #include "onestep/tensor/network.hpp"
 
 namespace onestep {
