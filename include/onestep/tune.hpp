@@ -42,8 +42,9 @@ struct Tuned {
 Tuned tune(const Generator& generator, const std::vector<float>& reference, const TuneOptions& options,
            const OnProgress& on_progress = {}, std::stop_token stop = {});
 
-/// A copy of a model file that recommends these levels beside those it had, over an older file at `output`. Throws
-/// Error: model for the model, file for the output.
+/// A copy of a model file that recommends these levels beside those it had, over an older file at `output`.
+/// levels: for a number of steps, as many, which keep the rules of Levels::values. Throws Error: usage on levels that
+/// break them, model for the model, file for the output.
 void write_levels(const std::string& model, const std::map<int, std::vector<double>>& levels,
                   const std::string& output);
 

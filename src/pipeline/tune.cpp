@@ -8,6 +8,7 @@
 #include "model_file.hpp"
 #include "output_file.hpp"
 #include "require.hpp"
+#include "sampler_plan.hpp"
 #include "shipped_models.hpp"
 
 namespace onestep {
@@ -118,7 +119,16 @@ Tuned tune(const Generator& generator, const std::vector<float>& reference, cons
 
 void write_levels(const std::string& model, const std::map<int, std::vector<double>>& levels,
                   const std::string& output) {
-  const std::string bytes = with_levels(find_model(model), levels);
+  const std::string file = find_model(model);
+  const ModelInfo info = read_model_info(file);
+  for (const auto& [steps, values] : levels) {
+    if (steps < 1 || values.size() != static_cast<std::size_t>(steps)) {
+      refuse("levels of " + std::to_string(steps) + " steps are " + std::to_string(values.size()) +
+             "; they must be as many as the steps");
+    }
+    plan_sampler(ConsistencySampler{.levels = {.values = values}}, info, /*force=*/true);
+  }
+  const std::string bytes = with_levels(file, levels);
   write_file(output, std::as_bytes(std::span(bytes)));
 }
 

@@ -36,7 +36,7 @@ std::vector<double> gamma_targets(const std::vector<double>& levels, double gamm
   require_falling(levels, 0);
   std::vector<double> targets;
   for (std::size_t k = 1; k < levels.size(); ++k) {
-    if (info.timestep_sigmas.empty()) {  // Kim et al. 2023, Algorithm 3
+    if (info.noise_input != "timestep" || info.timestep_sigmas.empty()) {  // Kim et al. 2023, Algorithm 3
       targets.push_back(std::sqrt(1 - gamma * gamma) * levels[k]);
     } else if (gamma == 0) {
       targets.push_back(levels[k]);

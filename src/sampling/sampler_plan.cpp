@@ -99,6 +99,10 @@ SamplerPlan plan(const S& sampler, const ModelInfo& info, bool force) {
 
 SamplerPlan plan(const std::shared_ptr<const CustomSampler>& sampler, const ModelInfo& info, bool) {
   if (!sampler || !sampler->sample) refuse("the sampler of one's own is empty; its `sample` must be a function");
+  for_each_sampler([&](const auto& row) {
+    if (row.name == sampler->name)
+      refuse("the sampler of one's own can't be named " + sampler->name + ", as another is");
+  });
   SamplerPlan plan;
   plan.name = sampler->name;
   plan.levels = resolve_levels(sampler->levels, steps_of(default_sampler(info)), info);

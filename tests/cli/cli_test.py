@@ -175,6 +175,9 @@ class CommandLine(unittest.TestCase):
                                           "a.npy", *guidance)
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertEqual(json.loads(result.stdout)["nfe"], calls * (3 if sampler in ("heun", "dpm2") else 2))
+        result = self.run_onestep("generate", "fashion-teacher", "--churn", "3", "--churn-noise", "1.01", "--steps", "2", "--json",
+                                  "-o", "a.npy")
+        self.assertEqual(json.loads(result.stdout)["options"], {"churn": 3, "churn_noise": 1.01})
         for schedule in ("karras", "exponential", "linear"):
             self.assertIn(schedule, listed["schedule"])
             result = self.run_onestep("generate", "fashion-teacher", "--schedule", schedule, "--steps", "3", "-o", "a.png")

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <limits>
 
@@ -94,6 +95,16 @@ TEST(Tune, AReferenceThatIsNoNumberIsRefused) {
   expect_refused("reference[1000] = nan", [&] { tune(fashion(), reference, options); });
   options.batch = std::numeric_limits<std::int64_t>::max();
   expect_refused("batch = ", [&] { tune(fashion(), reference, options); });
+}
+
+TEST(Tune, LevelsThatAModelCantHaveAreNotWritten) {
+  const std::string model = ONESTEP_TEST_MODELS "/fashion.pt", file = "tuned.pt";
+  expect_refused("levels[1] = nan", [&] { write_levels(model, {{2, {80, std::nan("")}}}, file); });
+  expect_refused("levels[1] = 90 must be below", [&] { write_levels(model, {{2, {80, 90}}}, file); });
+  expect_refused("levels[0] = 81 must be at most", [&] { write_levels(model, {{1, {81}}}, file); });
+  expect_refused("levels of 3 steps are 2", [&] { write_levels(model, {{3, {80, 1}}}, file); });
+  expect_refused("levels of 0 steps are 0", [&] { write_levels(model, {{0, {}}}, file); });
+  EXPECT_FALSE(std::filesystem::exists(file));
 }
 
 }  // namespace

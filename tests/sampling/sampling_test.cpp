@@ -152,6 +152,21 @@ TEST(Gamma, OfOneIsConsistencySampling) {
   EXPECT_LT((sample_gamma(flow_map, 80 * z(0), z, {80, 2, 0.5}, {0, 0}) - expected).abs().max().item<double>(), 1e-12);
 }
 
+// Zheng et al. 2024: of a model with timesteps, the level of timestep (1 - gamma) t, rounded down.
+TEST(Gamma, OfAModelWithTimestepsJumpsToATimestep) {
+  ModelInfo info;
+  info.noise_input = "timestep";
+  info.timestep_sigmas = {0.1, 0.5, 1, 5, 20, 80};
+  const std::vector<double> levels{80, 20, 1};  // timesteps 5, 4, 2
+  EXPECT_EQ(gamma_targets(levels, 0, info), (std::vector<double>{20, 1}));
+  EXPECT_EQ(gamma_targets(levels, 0.3, info), (std::vector<double>{1, 0.5}));  // 2.8 and 1.4
+  EXPECT_EQ(gamma_targets(levels, 1, info), (std::vector<double>{0.1, 0.1}));
+  // A level below the first timestep is no nearer to 0 than that: the jump ends there, without noise.
+  EXPECT_EQ(gamma_targets({80, 0.05}, 0.3, info), std::vector<double>{0.05});
+  info.noise_input = "log_sigma";  // a ModelInfo that fits no file
+  EXPECT_EQ(gamma_targets(levels, 0, info), (std::vector<double>{20, 1}));
+}
+
 TEST(Gamma, RefusesTargetsThatAreNotOnTheWay) {
   const auto z = noise({1});
   EXPECT_THROW(sample_gamma(flow_map, 80 * z(0), z, {80, 2}, {3}), Error);

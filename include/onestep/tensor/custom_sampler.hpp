@@ -13,7 +13,7 @@ namespace onestep {
 /// A sampler of one's own, which Generator runs as it does its own: request.sampler =
 /// std::make_shared<CustomSampler>(...). examples/own_sampler.cpp shows one.
 struct CustomSampler {
-  std::string name = "custom";  ///< Of the report.
+  std::string name = "custom";  ///< Of the report; none of samplers().
 
   /// From x, noise at levels.front() [N, ...], to samples of the same shape, type and device. levels: falling, above 0.
   /// f(x, sigma, target): the model, as FlowMapFunction says; denoiser_of(f) and consistency_function_of(f) make it
