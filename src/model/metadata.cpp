@@ -283,12 +283,18 @@ void read_labels(const Fields& fields, ModelInfo& info) {
   if (fields.has("null")) info.null_label = fields.whole("null", info.label_count, 2 * most);
 }
 
-std::vector<std::int64_t> read_tokens(const Fields& fields, const std::string& name, std::int64_t count) {
+/// A text of `length` of the model's `count` tokens.
+std::vector<std::int64_t> read_tokens(const Fields& fields, const std::string& name, std::int64_t length,
+                                      std::int64_t count) {
   const Json& tokens = fields.at(name);
-  const bool fits = tokens.is_array() && static_cast<std::int64_t>(tokens.size()) == count &&
-                    std::all_of(tokens.begin(), tokens.end(),
-                                [](const Json& t) { return t.is_number_integer() && t.get<std::int64_t>() >= 0; });
-  if (!fits) fields.fail(name, "must be " + std::to_string(count) + " token numbers of 0 or more, as shape has it");
+  const bool fits = tokens.is_array() && static_cast<std::int64_t>(tokens.size()) == length &&
+                    std::all_of(tokens.begin(), tokens.end(), [&](const Json& t) {
+                      return t.is_number_integer() && t.get<std::int64_t>() >= 0 && t.get<std::int64_t>() < count;
+                    });
+  if (!fits) {
+    fields.fail(name, "must be " + std::to_string(length) + " token numbers, as shape has it, in [0, " +
+                          std::to_string(count - 1) + "], as count has it");
+  }
   return tokens.get<std::vector<std::int64_t>>();
 }
 
@@ -322,8 +328,9 @@ ConditionInfo read_condition(const Fields& fields, const std::string& kind, Mode
     if (find_condition(info, ConditionKind::tokens)) fields.fail("kind", "must not stand twice: a model has one text");
     sizes(2, FreeSizes::none);
     const std::int64_t length = condition.sizes[0].number;
-    if (fields.has("null")) condition.null_tokens = read_tokens(fields, "null", length);
-    if (fields.has("pad")) condition.pad = fields.whole("pad", 0, std::int64_t{1} << 31);
+    condition.token_count = fields.whole("count", 1, most);
+    if (fields.has("null")) condition.null_tokens = read_tokens(fields, "null", length, condition.token_count);
+    if (fields.has("pad")) condition.pad = fields.whole("pad", 0, condition.token_count - 1);
     if (fields.has("mask")) condition.mask = fields.truth("mask");
   } else {
     condition.kind = ConditionKind::image;
@@ -340,7 +347,7 @@ void read_conditions(const Fields& root, ModelInfo& info) {
   static const std::map<std::string, Names> kinds{{"class", {"count", "names", "null", "encoding"}},
                                                   {"scalar", {"default", "range"}},
                                                   {"vector", {"shape"}},
-                                                  {"tokens", {"shape", "null", "pad", "mask"}},
+                                                  {"tokens", {"shape", "count", "null", "pad", "mask"}},
                                                   {"image", {"shape"}}};
   Names names;
   for (const auto& [name, fields] : kinds) names.push_back(name);

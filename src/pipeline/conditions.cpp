@@ -24,8 +24,11 @@ void require_tokens(const Tokens& tokens, std::size_t row, const ConditionInfo& 
            (text.pad ? "at most " : "") + std::to_string(length));
   }
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] < 0)
-      refuse(name + "[" + std::to_string(i) + "] = " + std::to_string(tokens[i]) + " must be 0 or more");
+    if (tokens[i] < 0 || tokens[i] >= text.token_count) {
+      refuse(name + "[" + std::to_string(i) + "] = " + std::to_string(tokens[i]) + " must lie in [0, " +
+             std::to_string(text.token_count - 1) + "]: " + info.name + " has " + std::to_string(text.token_count) +
+             " tokens");
+    }
   }
 }
 

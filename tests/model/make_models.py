@@ -254,7 +254,7 @@ LATENT = {
     "sample": {"shape": [4, "H", "W"], "multiple": 2, "default": {"H": 4, "W": 6}},
     "data": {"modality": "image", "shape": [3, "2H", "2W"], "range": [-1, 1]},
     "conditions": [{"name": "label", "kind": "class", "count": 3, "null": 3},
-                   {"name": "prompt", "kind": "tokens", "shape": [5, 2], "null": [0, 0, 0, 0, 0], "pad": 9, "mask": True}],
+                   {"name": "prompt", "kind": "tokens", "shape": [5, 2], "count": 10, "null": [0, 0, 0, 0, 0], "pad": 9, "mask": True}],
     "network": {"noise_input": {"kind": "sigma"}, "prediction": {"kind": "denoised"}},
     "noise": {"sigma_min": 0.002, "sigma_max": 80.0},
 }

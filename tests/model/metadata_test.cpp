@@ -162,7 +162,7 @@ const std::string latent = R"({
   "data": {"modality": "image", "shape": [3, "8H", "8W"], "range": [0, 1]},
   "conditions": [{"name": "style", "kind": "class", "count": 3, "null": 3},
                  {"name": "guidance", "kind": "scalar", "default": 8, "range": [0, 20]},
-                 {"name": "prompt", "kind": "tokens", "shape": [3, 32], "null": [1, 2, 2], "pad": 2, "mask": true},
+                 {"name": "prompt", "kind": "tokens", "shape": [3, 32], "count": 10, "null": [1, 2, 2], "pad": 2, "mask": true},
                  {"name": "pose", "kind": "image", "shape": [1, "8H", "8W"]},
                  {"name": "look", "kind": "vector", "shape": [16]}],
   "network": {"noise_input": {"kind": "flow_time", "shift": 3, "noise_scale": 2}, "prediction": {"kind": "flow"}},
@@ -186,6 +186,7 @@ TEST(Metadata, OfFormat2IsReadFieldByField) {
   const ConditionInfo& text = info.conditions[2];
   EXPECT_EQ(text.kind, ConditionKind::tokens);
   EXPECT_EQ(text.null_tokens, (std::vector<std::int64_t>{1, 2, 2}));
+  EXPECT_EQ(text.token_count, 10);
   EXPECT_EQ(text.pad, 2);
   EXPECT_TRUE(text.mask);
   EXPECT_EQ(to_text(info.conditions[3].sizes), "[1, 8H, 8W]");
@@ -230,6 +231,9 @@ TEST(Metadata, OfFormat2IsRefusedByRule) {
   says("\"H\": 8, \"W\": 6", "\"H\": 65536, \"W\": 65536", "must not have more than 2^31 values");
   says("\"default\": 8,", "\"default\": 21,", "conditions[1].default = 21 must be a number in its range");
   says("\"null\": [1, 2, 2]", "\"null\": [1, 2]", "must be 3 token numbers");
+  says("\"null\": [1, 2, 2]", "\"null\": [1, 2, 10]", "in [0, 9], as count has it");
+  says("\"pad\": 2", "\"pad\": 10", "conditions[2].pad = 10 must be a whole number in [0, 9]");
+  says("\"count\": 10, ", "", "conditions[2].count is missing");
   says("\"name\": \"look\"", "\"name\": \"pose\"", "conditions[4].name = \"pose\" must not stand twice");
   says("\"kind\": \"vector\"", "\"kind\": \"sound\"", "must be one of class, image, scalar, tokens, vector");
   says("\"pad\": 2", "\"padding\": 2", "conditions[2].padding = 2 is an unknown field");

@@ -76,7 +76,14 @@ TEST(Components, RefuseConditionsByNameValueAndRule) {
               r.tokens = {{1}, {1, 2, 3, 4, 5, 6}};
             }),
             "tokens[1] has 6 numbers; latent takes at most 5");
-  EXPECT_EQ(refusal([](Request& r) { r.tokens = {{1, -2}}; }), "tokens[0][1] = -2 must be 0 or more");
+  EXPECT_EQ(refusal([](Request& r) {
+              r.tokens = {{1, -2}};
+            }),
+            "tokens[0][1] = -2 must lie in [0, 9]: latent has 10 tokens");
+  EXPECT_EQ(refusal([](Request& r) {
+              r.tokens = {{1}, {10}};
+            }),
+            "tokens[1][0] = 10 must lie in [0, 9]: latent has 10 tokens");
   EXPECT_EQ(refusal([](Request& r) { r.conditions["pose"] = {1}; }),
             "condition pose is unknown; latent has label, prompt");
   EXPECT_EQ(refusal([](Request& r) { r.sizes = {{"T", 4}}; }), "size T is unknown; latent has the free sizes H, W");
