@@ -161,7 +161,7 @@ void run(const Task& task, const Arguments& arguments) {
   require_savable(arguments.output, info, request.seeds.size());
 
   if (!prepared.remark.empty() && !arguments.quiet) complain(prepared.remark);
-  const Provenance provenance(generator.file());
+  const Provenance provenance(generator);
   Interrupt interrupt;
   const Result result = generate_with_bar(generator, request, interrupt, arguments.quiet);
   Json report{{"task", task.name},

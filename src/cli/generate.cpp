@@ -127,7 +127,7 @@ void run(const Arguments& arguments) {
     require_memory(request.seeds.size(), info);
   }
 
-  const Provenance provenance(generator.file());
+  const Provenance provenance(generator);
   double write_seconds = 0;
   std::vector<Sample> samples;  // of one file; into a folder nothing is kept of them
   Json labels = Json::array();  // for the report

@@ -62,7 +62,7 @@ void run(const Arguments& arguments) {
   if (!arguments.label.empty()) request.labels = {find_label(arguments.label, info)};
   require_savable(arguments.output, info, request.seeds.size());
 
-  const Provenance provenance(generator.file());
+  const Provenance provenance(generator);
   Interrupt interrupt;
   const Result result = generate_with_bar(generator, request, interrupt, arguments.quiet);
   Json report{{"task", "interpolate"},

@@ -30,18 +30,22 @@ std::string quoted(const std::string& argument) {
   return text;
 }
 
-std::string sha256(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
+std::string sha256(const std::vector<std::string>& files) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  bool fine = stream && context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  bool fine = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
   std::vector<char> block(1 << 20);
-  while (fine && stream) {
-    stream.read(block.data(), static_cast<std::streamsize>(block.size()));
-    fine = EVP_DigestUpdate(context.get(), block.data(), static_cast<std::size_t>(stream.gcount())) == 1;
+  for (const std::string& file : files) {
+    std::ifstream stream(file, std::ios::binary);
+    fine = fine && stream;
+    while (fine && stream) {
+      stream.read(block.data(), static_cast<std::streamsize>(block.size()));
+      fine = EVP_DigestUpdate(context.get(), block.data(), static_cast<std::size_t>(stream.gcount())) == 1;
+    }
+    if (!fine || !stream.eof()) throw Error(ErrorKind::file, file + ": can't be read again for its SHA-256");
   }
   std::array<unsigned char, 32> digest;
-  fine = fine && stream.eof() && EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1;
-  if (!fine) throw Error(ErrorKind::file, file + ": can't be read again for its SHA-256");
+  if (EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1)
+    throw Error(ErrorKind::file, files.front() + ": its SHA-256 can't be computed");
   std::string text;
   for (const unsigned char byte : digest) {
     text += "0123456789abcdef"[byte / 16];
@@ -65,7 +69,12 @@ nlohmann::ordered_json labels_of(const std::vector<Sample>& samples) {
   return labels;
 }
 
-Provenance::Provenance(const std::string& model_file) : model_sha256_(sha256(model_file)) {}
+Provenance::Provenance(const Generator& generator) {
+  std::vector<std::string> files;
+  for (const auto& [name, file] : generator.info().components) files.push_back(generator.file() + "/" + file);
+  files.insert(files.begin(), files.empty() ? generator.file() : generator.file() + "/onestep.json");
+  model_sha256_ = sha256(files);
+}
 
 std::vector<std::pair<std::string, std::string>> Provenance::texts(nlohmann::ordered_json facts) const {
   facts["command"] = command();

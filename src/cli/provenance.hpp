@@ -15,11 +15,12 @@ void remember_command(int argc, char** argv);
 /// The label of each sample, null where the model has none.
 nlohmann::ordered_json labels_of(const std::vector<Sample>& samples);
 
-/// How pictures were made, for them to carry: the command, and the model by the SHA-256 of its file.
+/// How pictures were made, for them to carry: the command, and the model by the SHA-256 of its file; of a folder, of
+/// onestep.json and the components in the order of their names, one after the other.
 class Provenance {
  public:
-  /// Throws Error (file) where the file can't be read.
-  explicit Provenance(const std::string& model_file);
+  /// Throws Error (file) where a file of the model can't be read.
+  explicit Provenance(const Generator& generator);
 
   const std::string& model_sha256() const { return model_sha256_; }
   /// For SaveOptions::texts: these facts and those.
