@@ -16,7 +16,7 @@ def main() -> None:
     def add(name: str, text: str, source: str) -> argparse.ArgumentParser:
         kind = kinds.add_parser(name, help=text, description=text)
         kind.add_argument("source", type=Path, metavar=source)
-        kind.add_argument("output", type=Path, metavar="MODEL.pt")
+        kind.add_argument("output", type=Path, metavar="MODEL")
         kind.add_argument("--name", help="the model's name (default: the output's)")
         kind.add_argument("--license", help="of the model, for the card")
         kind.add_argument("--onestep", help="the program that verifies the file (default: build/src/onestep)")
@@ -27,7 +27,9 @@ def main() -> None:
     trained.add_argument("--levels", action="append", default=[], metavar="80,0.8",
                          help="recommended levels of a consistency model, once for each number of steps")
     trained.add_argument("--metrics", type=json.loads, default={}, metavar="JSON", help="measured quality, for the card")
-    add("diffusers", "a pipeline saved by diffusers: UNet2DModel with a consistency or a diffusion scheduler", "FOLDER")
+    add("diffusers", "a pipeline saved by diffusers, with a consistency or a diffusion scheduler: UNet2DModel; or on latents, with "
+        "a text, which becomes a folder: StableDiffusionPipeline, LatentConsistencyModelPipeline, without their safety checker",
+        "FOLDER")
     weights = add("openai", "a state dict of openai/consistency_models or openai/guided-diffusion; of their scripts' flags, "
                   "those that are not given are told by the tensors", "CHECKPOINT")
     snapshot = add("edm", "a network snapshot of NVlabs/edm or locuslab/ect: a pickle, which is a program, and is run",
@@ -69,7 +71,8 @@ def main() -> None:
         else:
             from exporters import scripted
             network, metadata = scripted.read(options.source, options.metadata)
-        named = {"format": 1, "name": options.name or options.output.stem, **metadata}
+        name = options.output.name if "components" in metadata else options.output.stem
+        named = {"format": 1, "name": options.name or name, **metadata}
         if options.license:
             named["license"] = options.license
         model_file.write(network, named, options.output, options.onestep,

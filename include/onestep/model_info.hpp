@@ -50,7 +50,6 @@ struct ConditionInfo {
   ConditionKind kind = ConditionKind::scalar;
   std::vector<Size> sizes;                      ///< vector: [D]; tokens: [L, D]; image: [C, H, W]. Else empty.
   double default_value = 0, low = 0, high = 0;  ///< scalar: what it is unless it is asked for, and its range.
-  std::int64_t token_count = 0;                 ///< tokens: they are numbered 0 to token_count - 1.
   std::vector<std::int64_t> null_tokens;        ///< tokens: those that mean "no text", L of them; or empty.
   std::optional<std::int64_t> pad;              ///< tokens: what a text of fewer than L ends in.
   bool mask = false;                            ///< tokens: bool [N, L] is a further input behind them.

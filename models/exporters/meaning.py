@@ -23,6 +23,14 @@ def sizes(metadata: dict, elsewhere: bool = False) -> dict[str, int]:
     return {name: size + by * (i + 1) for i, (name, size) in enumerate(sample.get("default", {}).items())}
 
 
+def data_size(metadata: dict, name: str | int, elsewhere: bool = False) -> int:
+    """A size of the data's shape: a number, a free size such as H, or a number of times one, such as 8H."""
+    if isinstance(name, int):
+        return name
+    free = name.lstrip("0123456789")
+    return int(name[: -len(free)] or 1) * sizes(metadata, elsewhere)[free]
+
+
 def inputs(metadata: dict, count: int, elsewhere: bool = False) -> tuple[torch.Tensor, ...]:
     """Arguments of the network: x, the noise input, [target], conditions. `elsewhere`: with other sizes and other scalars
     than the defaults, where the metadata leaves them free."""
@@ -120,7 +128,9 @@ def coefficients(metadata: dict, sigma: float) -> tuple[float, float, float]:
 
 def start(metadata: dict, z: torch.Tensor, sigma: float) -> torch.Tensor:
     """The noisy sample at the first level, made of the unit Gaussian z."""
-    usual = "level" if metadata["network"]["prediction"]["kind"] in ("edm", "denoised") else "unit"
-    if metadata.get("sampling", {}).get("start", usual) == "level":
+    kind = metadata["network"]["prediction"]["kind"]
+    if metadata.get("sampling", {}).get("start", "level" if kind in ("edm", "denoised") else "unit") == "level":
         return sigma * z
-    return z / coefficients(metadata, sigma)[2]
+    # A flow's noise has the deviation noise_scale where nothing of the data is left.
+    deviation = metadata["network"]["noise_input"].get("noise_scale", 1) if kind == "flow" else 1
+    return deviation * z / coefficients(metadata, sigma)[2]

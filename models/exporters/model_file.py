@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from . import ExportError
-from .meaning import coefficients, conditions, encode, inputs, sizes, start, token_ids
+from .meaning import coefficients, conditions, data_size, encode, inputs, sizes, start, token_ids
 from .tracing import in_one_piece, keep_in_half, trace
 
 
@@ -52,8 +52,8 @@ def in_torchscript(component: str, network: nn.Module, metadata: dict, half: boo
 
 
 def verify(onestep: str, file: Path, networks: dict[str, nn.Module], metadata: dict, elsewhere: bool = False) -> str:
-    """One network call by onestep and by Python, on the same noise; says how far they differ. `elsewhere`: at other sizes
-    than the default ones."""
+    """One network call by onestep and by Python, on the same noise; says how far they differ. `elsewhere`: of a picture of
+    another size than the default one."""
     # As much noise as data: neither the noisy sample nor the network's part of the result hides errors of the other.
     sigma = min(max(1.0, metadata["noise"]["sigma_min"]), metadata["noise"]["sigma_max"])
     z, noise, *further = inputs(metadata, 3)
@@ -79,6 +79,9 @@ def verify(onestep: str, file: Path, networks: dict[str, nn.Module], metadata: d
                 words += ["--tokens", str(texts)]
                 further[place] = networks["text_encoder"](ids)
             place += 1
+        if elsewhere:
+            height, width = (data_size(metadata, size, elsewhere) for size in metadata.get("data", metadata["sample"])["shape"][1:])
+            words += ["--size", f"{width}x{height}"]
         sampler = {"diffusion": "euler", "consistency": "consistency", "flow_map": "gamma"}[metadata["role"]]
         # The file is what is tested here: the engine, which sums in another order, is left out.
         run(onestep, "generate", str(file), "--no-engine", "--noise", str(given), "--sampler", sampler, "--levels",
@@ -120,8 +123,10 @@ def write(networks: nn.Module | dict[str, nn.Module], metadata: dict, output: Pa
         else:
             torch.jit.save(modules["denoiser"], str(partial), _extra_files={"onestep.json": about})
         run(program, "inspect", str(partial))  # the metadata, before anything here relies on it
-        verified = [verify(program, partial, networks, metadata, elsewhere)
-                    for elsewhere in ((False, True) if sizes(metadata) else (False,))]
+        verified = [verify(program, partial, networks, metadata)]
+        sample, data = metadata["sample"], metadata.get("data", metadata["sample"])
+        if sizes(metadata) and data["modality"] == "image":
+            verified.append(verify(program, partial, networks, metadata, elsewhere=True))
         os.replace(partial, output)
     except OSError as error:
         raise ExportError(f"{output}: can't be written: {error.strerror}") from error
@@ -130,7 +135,6 @@ def write(networks: nn.Module | dict[str, nn.Module], metadata: dict, output: Pa
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)
-    sample, data = metadata["sample"], metadata.get("data", metadata["sample"])
     written = sum(file.stat().st_size for file in (output.iterdir() if folder else [output]))
     print(f"{output}: {metadata['role']}, {written / 1e6:.1f} MB")
     decoded = f" of {sample['shape']}" if data is not sample else ""

@@ -328,9 +328,10 @@ ConditionInfo read_condition(const Fields& fields, const std::string& kind, Mode
     if (find_condition(info, ConditionKind::tokens)) fields.fail("kind", "must not stand twice: a model has one text");
     sizes(2, FreeSizes::none);
     const std::int64_t length = condition.sizes[0].number;
-    condition.token_count = fields.whole("count", 1, most);
-    if (fields.has("null")) condition.null_tokens = read_tokens(fields, "null", length, condition.token_count);
-    if (fields.has("pad")) condition.pad = fields.whole("pad", 0, condition.token_count - 1);
+    const std::int64_t count = fields.whole("count", 1, most);
+    condition.high = static_cast<double>(count - 1);
+    if (fields.has("null")) condition.null_tokens = read_tokens(fields, "null", length, count);
+    if (fields.has("pad")) condition.pad = fields.whole("pad", 0, count - 1);
     if (fields.has("mask")) condition.mask = fields.truth("mask");
   } else {
     condition.kind = ConditionKind::image;

@@ -24,10 +24,10 @@ void require_tokens(const Tokens& tokens, std::size_t row, const ConditionInfo& 
            (text.pad ? "at most " : "") + std::to_string(length));
   }
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] < 0 || tokens[i] >= text.token_count) {
+    const auto last = static_cast<std::int64_t>(text.high);
+    if (tokens[i] < 0 || tokens[i] > last) {
       refuse(name + "[" + std::to_string(i) + "] = " + std::to_string(tokens[i]) + " must lie in [0, " +
-             std::to_string(text.token_count - 1) + "]: " + info.name + " has " + std::to_string(text.token_count) +
-             " tokens");
+             std::to_string(last) + "]: " + info.name + " has " + std::to_string(last + 1) + " tokens");
     }
   }
 }

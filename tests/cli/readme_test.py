@@ -61,8 +61,10 @@ FAMILIES = {
     "easy consistency tuning": (network(LOG_SIGMA, {"kind": "edm", "sigma_data": 0.5, "boundary_sigma": 0.0})
                                 | {"sampling": {"renoise": "level"}}, 0, 2),
     "TrigFlow": (network({"kind": "angle"}, {"kind": "trigflow", "sigma_data": 0.5}), 0, 2),
-    "latent consistency": (network(TIMESTEP, {"kind": "epsilon", "timestep_scaling": 10.0, "sigma_data": 0.5},
-                                   guidance_input={"default": 7.5}) | TIMESTEPS, 1, 4),
+    "latent consistency": (network(TIMESTEP, {"kind": "epsilon", "timestep_scaling": 10.0, "sigma_data": 0.5})
+                           | TIMESTEPS | {"guided": True}, 2, 4),
+    "adversarial distillation": (network(TIMESTEP, {"kind": "epsilon"}) | TIMESTEPS
+                                 | {"guided": False, "role": "diffusion", "sampling": {"start": "level"}}, 1, 1),
     "consistency trajectories": (network(TIMESTEP, {"kind": "epsilon"}) | {"role": "flow_map"} | TIMESTEPS, 1, 4),
     "flow maps": (network(FLOW_TIME, {"kind": "flow"}) | {"role": "flow_map"}, 1, 4),
     "progressive distillation": (network(TIMESTEP, {"kind": "v"}) | {"role": "diffusion"} | TIMESTEPS, 0, 4),
@@ -147,9 +149,15 @@ class Readme(unittest.TestCase):
                 for option in re.findall(r"--[a-z]+", source):
                     self.assertIn(f'"{option}"', export)
                 [(changes, conditions, calls)] = [FAMILIES[name] for name in FAMILIES if family.startswith(name)]
-                tiny_models.write(self.folder / "model.pt", Takes(conditions), **changes)
-                self.run_onestep("generate", "model.pt", "-o", "a.png")
-                report = json.loads(self.run_onestep("generate", "model.pt", *shlex.split(options.strip("`")), "-n", "2", "-o",
+                model = "model.pt"
+                if "--tokens" in options:
+                    model = family.split()[0]
+                    tiny_models.write_latent(self.folder / model, **changes)
+                    (self.folder / "ids.txt").write_text("8 1 2 9\n8 3 9\n")
+                else:
+                    tiny_models.write(self.folder / model, Takes(conditions), **changes)
+                self.run_onestep("generate", model, "-o", "a.png")
+                report = json.loads(self.run_onestep("generate", model, *shlex.split(options.strip("`")), "-n", "2", "-o",
                                                      "a.npy", "--json"))
                 self.assertEqual(report["nfe"], calls)
                 self.assertTrue(numpy.isfinite(numpy.load(self.folder / "a.npy")).all())

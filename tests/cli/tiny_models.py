@@ -28,6 +28,51 @@ class HalfOfALabel(nn.Module):
         return 0.5 * x
 
 
+class OfAText(nn.Module):
+    """A network on latents that depends on all that it is given."""
+
+    def __init__(self, guided: bool):
+        super().__init__()
+        self.guided = guided
+
+    def forward(self, x, noise, text, guidance: torch.Tensor | None = None):
+        y = 0.5 * x * torch.cos(noise)[:, None, None, None] + 0.1 * text.mean(2).mean(1)[:, None, None, None]
+        assert (guidance is not None) == self.guided
+        return y if guidance is None else y + 0.01 * guidance[:, None, None, None]
+
+
+class Embedding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(10, 3)
+
+    def forward(self, ids):
+        return self.table(ids)
+
+
+class Decoder(nn.Module):
+    def forward(self, z):
+        return torch.nn.functional.interpolate(z[:, :3], scale_factor=2.0)
+
+
+def write_latent(folder: Path, guided: bool, **changes) -> None:
+    """A model folder: pictures of texts of 4 tokens, on latents."""
+    networks = {"denoiser": OfAText(guided), "decoder": Decoder(), "text_encoder": Embedding()}
+    conditions = [{"name": "prompt", "kind": "tokens", "shape": [4, 3], "count": 10, "null": [8, 9, 9, 9], "pad": 9}]
+    if guided:
+        conditions.append({"name": "guidance", "kind": "scalar", "default": 7.5, "range": [0, 100]})
+    folder.mkdir()
+    about = metadata(**{"format": 2, "components": {name: f"{name}.pt" for name in networks},
+                        "sample": {"shape": [4, "H", "W"], "default": {"H": 4, "W": 4}},
+                        "data": {"modality": "image", "shape": [3, "2H", "2W"], "range": [-1, 1]}, "conditions": conditions}
+                     | changes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, network in networks.items():
+            torch.jit.save(torch.jit.script(network), str(folder / f"{name}.pt"))
+    (folder / "onestep.json").write_text(json.dumps(about))
+
+
 def write(file: Path, network: nn.Module, /, **changes) -> None:
     """changes: of the metadata's fields."""
     with warnings.catch_warnings():

@@ -186,7 +186,7 @@ TEST(Metadata, OfFormat2IsReadFieldByField) {
   const ConditionInfo& text = info.conditions[2];
   EXPECT_EQ(text.kind, ConditionKind::tokens);
   EXPECT_EQ(text.null_tokens, (std::vector<std::int64_t>{1, 2, 2}));
-  EXPECT_EQ(text.token_count, 10);
+  EXPECT_EQ(text.high, 9);
   EXPECT_EQ(text.pad, 2);
   EXPECT_TRUE(text.mask);
   EXPECT_EQ(to_text(info.conditions[3].sizes), "[1, 8H, 8W]");

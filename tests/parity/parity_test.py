@@ -1,6 +1,7 @@
 """onestep beside diffusers, on the same noise: parity_test.py ONESTEP EXPORT TABLE. Writes the table of largest differences
 to the file TABLE; docs/parity.md is a committed copy, whose rows have to be those of the test."""
 
+import json
 import os
 import subprocess
 import sys
@@ -201,6 +202,32 @@ class Parity(unittest.TestCase):
                         generate(ONESTEP, mean_flow, z, *asked), MU + S * z[0])
             self.record(f"consistency trajectory, {steps(range(int(count)))}, closed-form Gaussian", "the closed form",
                         generate(ONESTEP, trajectory, z, *asked), trajectory_end(z[0], 80.0))
+
+    def test_flow_matching(self):
+        """The schedule in the model's own time, moved by `shift`; noise of another deviation than the data's; and the two
+        ways to begin below pure noise, at tau = 0.5: with as much noise as that, or with all of it."""
+        network = real_network()
+        for shift, scale, start in ((3.0, 1.0, "level"), (3.0, 1.0, "unit"), (1.0, 2.0, "level"), (1.0, 2.0, "unit")):
+            scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
+            scheduler.set_timesteps(sigmas=[0.5 * (1 - i / 8) for i in range(8)])
+            taus = scheduler.sigmas[:-1].double()
+            sigmas = scale * taus / (1 - taus)
+            metadata = {"format": 2, "name": "flow", "role": "diffusion", "sample": {"modality": "image", "shape": list(SHAPE)},
+                        "network": {"noise_input": {"kind": "flow_time", "scale": 1000, "shift": shift, "noise_scale": scale},
+                                    "prediction": {"kind": "flow"}},
+                        "noise": {"sigma_min": 0.002, "sigma_max": float(sigmas[0]), "rho": 7.0}, "sampling": {"start": start}}
+            model = save(network, metadata, (torch.zeros(2, *SHAPE), torch.tensor([3.0, 5.0])), self.folder / "flow.pt")
+            z = noise(1, (3, *SHAPE))
+            x = scale * z[0] * (float(taus[0]) if start == "level" else 1)
+            with torch.no_grad():
+                for t in scheduler.timesteps:
+                    x = scheduler.step(network(x, t.expand(3)), t, x).prev_sample
+            self.record(f"flow matching, Euler, 8 steps, shift {shift:g}, noise scale {scale:g}, start at {start}, UNet2DModel",
+                        "FlowMatchEulerDiscreteScheduler", generate(ONESTEP, model, z, "--sampler", "euler", "--steps", "8"), x)
+            report = subprocess.run([ONESTEP, "generate", str(model), "-o", str(self.folder / "flow.npy"), "--json", "--sampler",
+                                     "euler", "--steps", "8"], capture_output=True, text=True).stdout
+            # The peer's are float32.
+            torch.testing.assert_close(torch.tensor(json.loads(report)["levels"], dtype=torch.float64), sigmas, rtol=1e-5, atol=0)
 
     def test_consistency_pipeline(self):
         """The whole way: a saved pipeline, models/export.py, onestep generate."""

@@ -331,6 +331,17 @@ class Export(unittest.TestCase):
         self.assertEqual(network.gain.item(), 1)
         self.assertEqual(float((kept(x, noise) - network(x, noise)).abs().max()), 0)
 
+    def test_a_size_that_tracing_bakes_in_is_refused(self):
+        class DividedByWidth(torch.nn.Module):
+            def forward(self, x, noise):
+                return x / int(x.shape[-1]) + noise[:, None, None, None]
+
+        free = METADATA | {"format": 2, "sample": {"modality": "image", "shape": [1, "H", "W"], "multiple": 2,
+                                                   "default": {"H": 4, "W": 4}}}
+        trace(DividedByWidth(), inputs(METADATA, 2), inputs(METADATA, 5, elsewhere=True))
+        self.refused(lambda: trace(DividedByWidth(), inputs(free, 2), inputs(free, 5, elsewhere=True)), "DividedByWidth",
+                     "[5, 1, 6, 8]")
+
     def test_torchscript(self):
         class Good(torch.nn.Module):
             def forward(self, x, noise):
