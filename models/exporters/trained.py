@@ -19,13 +19,19 @@ def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[to
     except Exception as error:
         raise ExportError(f"{checkpoint}: is no checkpoint of models/training ({type(error).__name__})") from error
     config = config_of(about)
-    # What wraps in training has a margin in use: zeros outside, and no copies of every edge.
-    network = config.build(wrap=False) if isinstance(config, EquivariantConfig) else config.build()
+    sample = {"modality": "image", "shape": about["shape"], "range": [-1, 1]}
+    if isinstance(config, EquivariantConfig):
+        network = config.build(wrap=False)  # what wraps in training has a margin in use
+        channels, height, width = about["shape"]
+        sample |= {"shape": [channels, "H", "W"], "multiple": config.multiple, "default": {"H": height, "W": width},
+                   "halo": config.halo()}
+    else:
+        network = config.build()
     network.load_state_dict(average)
     consistency = about["boundary"] > 0
     metadata = {
         "role": "consistency" if consistency else "diffusion",
-        "sample": {"modality": "image", "shape": about["shape"], "range": [-1, 1]},
+        "sample": sample,
         "network": {
             "noise_input": {"kind": "log_sigma", "scale": 0.25},
             "prediction": {"kind": "edm", "sigma_data": about["sigma_data"], "boundary_sigma": about["boundary"]},
@@ -34,8 +40,11 @@ def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[to
         "card": {"data": about["data"], "trained_by": "models/training/train.py", "images": about["images"],
                  "metrics": metrics},
     }
-    if config.labels:
-        metadata["labels"] = {"count": config.labels, "names": about["names"], "encoding": "index", "null": config.labels}
+    labels = {"count": config.labels, "names": about["names"], "encoding": "index", "null": config.labels}
+    if "halo" in sample:
+        metadata |= {"format": 2, "conditions": [{"name": "label", "kind": "class", **labels}]}
+    elif config.labels:
+        metadata["labels"] = labels
     if consistency:
         # The pictures were in the range; a sample that leaves it is nearer to them when clamped before more noise is added.
         metadata["sampling"] = {"levels": {str(len(given)): given for given in levels or [[SIGMA_MAX]]},

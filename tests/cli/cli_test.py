@@ -144,7 +144,7 @@ class CommandLine(unittest.TestCase):
     def test_inspect_shows_what_a_network_was_compiled_to(self):
         shown = json.loads(self.run_onestep("inspect", "fashion", "--engine", "--batch", "2", "--json").stdout)["engine"]
         self.assertTrue(shown["compiled"])
-        kinds = [kind["description"] for kind in shown["kinds"]]
+        kinds = [kind["what"] for kind in shown["kinds"]]
         self.assertIn("group normalization + scale, shift + SiLU", kinds)
         self.assertFalse([kind for kind in kinds if kind.endswith("as it is")])
         shown = json.loads(self.run_onestep("inspect", "fashion", "--engine", "--no-engine", "--json").stdout)["engine"]
