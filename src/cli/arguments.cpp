@@ -1,15 +1,20 @@
 #include "arguments.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "array_file.hpp"
+#include "input_file.hpp"
 #include "onestep/messages.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
 namespace {
+
+constexpr std::uint64_t most_pixels = 1 << 30;        // of a side of --size: far above what the library takes
+constexpr std::uint64_t most_token_bytes = 16 << 20;  // of a file: a hundred thousand texts of 77 tokens of two digits
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
@@ -147,18 +152,66 @@ void SamplerArguments::apply_to(Request& request, const ModelInfo& info) const {
   request.force = force;
 }
 
-std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info) {
+std::map<std::string, std::int64_t> parse_size(const std::string& text, const ModelInfo& info) {
+  const std::size_t cross = std::min(text.find('x'), text.size());
+  const auto width = parse_whole(text.substr(0, cross));
+  const auto height = parse_whole(text.substr(std::min(cross + 1, text.size())));
+  if (!width || !height) refuse("--size " + text + " must be WIDTHxHEIGHT, such as 640x480");
+  if (info.data.modality != Modality::image)
+    refuse("--size is for pictures; " + info.name + " makes " + name_of(info.data.modality));
+  std::map<std::string, std::int64_t> sizes;
+  const auto take = [&](const char* side, const Size& size, std::uint64_t pixels) {
+    const auto number = static_cast<std::uint64_t>(size.number);
+    const auto free = static_cast<std::int64_t>(std::min(pixels / number, most_pixels));
+    const bool fits = size.name.empty() ? pixels == number
+                                        : pixels % number == 0 && sizes.insert({size.name, free}).first->second == free;
+    if (!fits) {
+      refuse("--size " + text + ": the " + side + " of " + info.name + "'s pictures is " + to_text(size) +
+             (size.name.empty() ? "" : ", " + size.name + " being a whole number"));
+    }
+  };
+  take("width", info.data.sizes[2], *width);
+  take("height", info.data.sizes[1], *height);
+  return sizes;
+}
+
+std::vector<std::vector<std::int64_t>> read_tokens(const std::string& file) {
+  const auto fail = [&](const std::string& what) { throw Error(ErrorKind::file, file + ": " + what); };
+  InputFile input(file);
+  if (input.size > most_token_bytes) {
+    fail("has " + std::to_string(input.size) + " bytes, but at most " + std::to_string(most_token_bytes) +
+         " are read as tokens");
+  }
+  std::vector<std::vector<std::int64_t>> texts;
+  for (std::string line; std::getline(input.stream, line);) {
+    std::vector<std::int64_t>& text = texts.emplace_back();
+    std::istringstream words(line);
+    for (std::string word; words >> word;) {
+      const auto token = parse_whole(word);
+      if (!token || *token > std::numeric_limits<std::int32_t>::max()) {
+        fail("line " + std::to_string(texts.size()) + ": '" + word.substr(0, 60) +
+             "' is no token; give whole numbers between blanks, a text a line");
+      }
+      text.push_back(static_cast<std::int64_t>(*token));
+    }
+  }
+  return texts;
+}
+
+std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, const ModelInfo& info,
+                                                       const std::map<std::string, std::int64_t>& sizes) {
+  std::map<std::string, std::int64_t> values = sizes;
+  values.merge(default_sizes(info.sample));
+  const std::vector<std::int64_t> wanted = shape_at(info.sample.sizes, values);
   FloatArray array = read_npy(file);
   const auto& shape = array.shape;
-  const std::size_t dimensions = info.sample.shape.size();
-  const bool fits =
-      (shape.size() == dimensions + 1 || shape.size() == dimensions + 2) &&
-      std::equal(info.sample.shape.begin(), info.sample.shape.end(), shape.end() - static_cast<long>(dimensions)) &&
-      !array.values.empty();
+  const std::size_t dimensions = wanted.size();
+  const bool fits = (shape.size() == dimensions + 1 || shape.size() == dimensions + 2) &&
+                    std::equal(wanted.begin(), wanted.end(), shape.end() - static_cast<long>(dimensions)) &&
+                    !array.values.empty();
   if (!fits) {
-    throw Error(ErrorKind::file,
-                file + ": has shape " + nlohmann::json(shape).dump() + "; the noise of " + info.name +
-                    " is [N, ...] or [draws, N, ...] with ... = " + nlohmann::json(info.sample.shape).dump());
+    throw Error(ErrorKind::file, file + ": has shape " + nlohmann::json(shape).dump() + "; the noise of " + info.name +
+                                     " is [N, ...] or [draws, N, ...] with ... = " + nlohmann::json(wanted).dump());
   }
   const std::int64_t count = shape[shape.size() - dimensions - 1];
   const std::size_t draws = shape.size() == dimensions + 1 ? 1 : static_cast<std::size_t>(shape[0]);

@@ -155,7 +155,7 @@ void run(const Task& task, const Arguments& arguments) {
   Prepared prepared = task.prepare(arguments, info);
   request.edit = std::move(prepared.edit);
   std::int64_t count = 1;
-  if (!arguments.noise.empty()) std::tie(request.noise, count) = read_noise(arguments.noise, info);
+  if (!arguments.noise.empty()) std::tie(request.noise, count) = read_noise(arguments.noise, info, {});
   request.seeds = choose_seeds(arguments.seeds, arguments.count, count);
   for (const std::string& label : arguments.labels) request.labels.push_back(find_label(label, info));
   require_savable(arguments.output, info, request.seeds.size());

@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 struct Arguments {
-  std::string model, output, seeds, noise;
+  std::string model, output, seeds, noise, tokens, size;
   std::optional<std::int64_t> count;
   std::vector<std::string> labels;
   std::int64_t batch = 64;
@@ -81,9 +81,9 @@ class NewFolder {
   std::string path_;
 };
 
-void require_memory(std::size_t count, const ModelInfo& info) {
+void require_memory(std::size_t count, const std::vector<std::int64_t>& shape) {
   double bytes = 2.0 * sizeof(float) * static_cast<double>(count);  // the samples, and once more as they are written
-  for (const std::int64_t size : info.data.shape) bytes *= static_cast<double>(size);
+  for (const std::int64_t size : shape) bytes *= static_cast<double>(size);
   const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   if (bytes <= memory) return;
   throw Error(ErrorKind::memory, std::to_string(count) + " samples in one file take " + fixed(bytes / 1e9, 1) +
@@ -100,9 +100,11 @@ void run(const Arguments& arguments) {
   Request request;
   arguments.sampler.apply_to(request, info);
   request.batch = arguments.batch;
+  if (!arguments.size.empty()) request.sizes = parse_size(arguments.size, info);
+  if (!arguments.tokens.empty()) request.tokens = read_tokens(arguments.tokens);
   std::int64_t count = arguments.grid.empty() ? 1 : 64;
   if (!arguments.noise.empty()) {
-    std::tie(request.noise, count) = read_noise(arguments.noise, info);
+    std::tie(request.noise, count) = read_noise(arguments.noise, info, request.sizes);
   }
   request.seeds = choose_seeds(arguments.seeds, arguments.count, count);
   for (const std::string& label : arguments.labels) request.labels.push_back(find_label(label, info));
@@ -124,7 +126,7 @@ void run(const Arguments& arguments) {
     require_savable(file_of_seed(target.pattern, request.seeds.front()), info, 1);
   } else {
     require_savable(target.file, info, request.seeds.size());
-    require_memory(request.seeds.size(), info);
+    require_memory(request.seeds.size(), generator.plan(request).shape);
   }
 
   const Provenance provenance(generator);
@@ -221,6 +223,10 @@ void add_generate(CLI::App& app) {
   command->add_option("--seeds", arguments->seeds, "seeds, such as 0-63,99 (default: 0 to count-1)");
   command->add_option("--label", arguments->labels,
                       "label by name or index; given several times, each in turn (default: each seed draws its own)");
+  command->add_option("--size", arguments->size,
+                      "WIDTHxHEIGHT of the picture, where the model can have others (default: the model's)");
+  command->add_option("--tokens", arguments->tokens,
+                      "of a model that takes text: a file of the numbers of its tokens, a text a line, each in turn");
   command->add_option("--batch", arguments->batch, "samples a network call, 1 or more (default: 64)");
   command
       ->add_option("--grid", arguments->grid, "one picture of all samples, in COLUMNS columns (default: about square)")

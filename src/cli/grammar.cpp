@@ -12,13 +12,6 @@ constexpr std::int64_t most_samples = 10'000'000;  // of one command: their seed
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-std::optional<std::uint64_t> parse_whole(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 void require_count(std::uint64_t count) {
   if (count >= 1 && count <= static_cast<std::uint64_t>(most_samples)) return;
   refuse(std::to_string(count) + " samples: the count must lie in [1, " + std::to_string(most_samples) +
@@ -26,6 +19,13 @@ void require_count(std::uint64_t count) {
 }
 
 }  // namespace
+
+std::optional<std::uint64_t> parse_whole(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
 
 std::vector<std::uint64_t> parse_seeds(const std::string& text) {
   std::vector<std::uint64_t> seeds;

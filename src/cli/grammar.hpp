@@ -9,6 +9,9 @@ namespace onestep {
 
 // What is written on the command line in a grammar of its own.
 
+/// "64" -> 64; nothing where the text is no whole number of 0 or more, or one above 2^64 - 1.
+std::optional<std::uint64_t> parse_whole(const std::string& text);
+
 /// "0-63,99" -> 0, 1, ..., 63, 99. Throws Error (usage).
 std::vector<std::uint64_t> parse_seeds(const std::string& text);
 
