@@ -128,8 +128,8 @@ using Sink = std::function<void(Sample&&)>;
 /// save to assign to it or to destroy it.
 class Generator {
  public:
-  /// model: a file, or the name of a shipped model (shipped_models). Throws Error (model); Error (usage) for a device
-  /// that this machine lacks.
+  /// model: a file, a model folder, or the name of a shipped model (shipped_models). Throws Error (model); Error
+  /// (usage) for a device that this machine lacks.
   static Generator load(const std::string& model, const LoadOptions& options = {});
 
   Generator(Generator&&) noexcept;

@@ -31,6 +31,11 @@ std::vector<fs::path> model_folders() {
   return folders;
 }
 
+bool is_model_folder(const fs::path& path) {
+  std::error_code none;
+  return fs::is_regular_file(path / "onestep.json", none);
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> shipped_models() {
@@ -39,7 +44,7 @@ std::vector<std::pair<std::string, std::string>> shipped_models() {
     std::vector<fs::path> files;
     std::error_code none;
     for (const auto& entry : fs::directory_iterator(folder, none)) {
-      if (entry.path().extension() == ".pt") files.push_back(entry.path());
+      if (entry.path().extension() == ".pt" || is_model_folder(entry.path())) files.push_back(entry.path());
     }
     std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.stem() < b.stem(); });
     for (const fs::path& file : files) {
@@ -56,7 +61,8 @@ std::string find_model(const std::string& model) {
   // A name has neither a folder nor an extension: anything else is a path, and its own message follows on reading it.
   const fs::path path(model);
   std::error_code none;
-  if (fs::is_regular_file(path, none) || path.has_extension() || path.has_parent_path()) return model;
+  if (fs::is_regular_file(path, none) || is_model_folder(path) || path.has_extension() || path.has_parent_path())
+    return model;
   std::string names;
   for (const auto& [name, file] : shipped_models()) {
     if (name == model) return file;

@@ -19,6 +19,9 @@ import torch
 
 EXPORT = Path(__file__).parents[2] / "models/export.py"
 sys.path.insert(0, str(EXPORT.parent))
+sys.path.insert(0, str(EXPORT.parent / "training"))
+from checkpoint import describe, save_average  # noqa: E402
+from equivariant import EquivariantConfig  # noqa: E402
 from exporters import ExportError, edm, openai, scripted  # noqa: E402
 from exporters.meaning import inputs  # noqa: E402
 from exporters.model_file import write as write_model  # noqa: E402
@@ -308,6 +311,20 @@ class Export(unittest.TestCase):
         self.assertEqual({name for name, _ in moved.named_parameters()}, {name for name, _ in network.named_parameters()})
         self.assertFalse(hasattr(moved.linear, "code"))
         self.assertEqual(moved(torch.ones(3, 1, 4, 4, device="meta"), torch.ones(3, device="meta")).shape, (3, 1, 4, 4))
+
+    def test_materials_are_exported(self):
+        config = EquivariantConfig(channels=3, labels=2, widths=(8, 8))
+        file, model = self.folder / "teacher.average", self.folder / "model.pt"
+        save_average({"network": describe(config), "shape": [3, 16, 24], "names": ["moss", "rust"], "sigma_data": 0.5,
+                      "boundary": 0.0, "data": "none", "images": 1}, config.build(), file)
+        result = self.run_export("trained", file, model, "--half")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        about = self.metadata(model)
+        self.assertEqual(about["sample"] | {"range": None}, {
+            "modality": "image", "shape": [3, "H", "W"], "range": None, "multiple": 8, "default": {"H": 16, "W": 24},
+            "halo": config.halo()})
+        self.assertEqual(about["conditions"], [{"name": "label", "kind": "class", "count": 2, "names": ["moss", "rust"],
+                                                "encoding": "index", "null": 2}])
 
     def test_weights_in_half_precision(self):
         class Twice(torch.nn.Module):
