@@ -17,7 +17,7 @@ LAYERS = {
     "network": {"math"},
     "editing": {"math", "sampling"},
     "media": {"math"},
-    "metrics": {"math"},
+    "metrics": {"math", "network"},
     "engine": {"network", "math"},
     "model": {"engine", "network", "math", "sampling"},
     "pipeline": {"model", "network", "math", "sampling", "editing", "media", "metrics"},
