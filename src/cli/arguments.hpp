@@ -20,7 +20,8 @@ struct MachineArguments {
   bool as_it_is = false;
 
   void add_to(CLI::App& command);
-  /// Checks the precision, sets the threads and loads the model. What networks say goes to standard error, unless quiet.
+  /// Checks the precision, sets the threads and loads the model. What networks say goes to standard error, unless
+  /// quiet.
   Generator load(const std::string& model, bool quiet) const;
 };
 
