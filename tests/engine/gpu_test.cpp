@@ -1,5 +1,4 @@
-// Networks compiled for a GPU, a simulated one, against the same files run by TorchScript on the CPU.
-#include <ATen/CPUGeneratorImpl.h>
+// Networks compiled for a GPU against the same files run by TorchScript on the CPU.
 #include <gtest/gtest.h>
 #include <torch/script.h>
 
@@ -7,64 +6,16 @@
 #include <set>
 
 #include "engine.hpp"
+#include "gpu/gpu_network.hpp"
 #include "gpu/rewrites.hpp"
+#include "gpu_networks.hpp"
 #include "libtorch/computes_in.hpp"
-#include "model_file.hpp"
-#include "network_files.hpp"
-#include "onestep/tensor/denoiser.hpp"
-#include "onestep/tensor/device.hpp"
-#include "simulated_gpu.hpp"
-#include "torchscript_network.hpp"
 #include "trace/trace.hpp"
 
 namespace onestep::engine {
 namespace {
 
 using torch::Tensor;
-
-NetworkInput input_of(const ModelInfo& info, std::int64_t samples, double sigma_share = 0.3) {
-  const at::Generator random = at::detail::createCPUGenerator(static_cast<std::uint64_t>(samples));
-  std::vector<std::int64_t> shape = info.sample.shape;
-  shape.insert(shape.begin(), samples);
-  NetworkInput input = network_input(info, torch::randn(shape, random), info.sigma_max * sigma_share,
-                                     info.sigma_min * 2, trial_condition(info, samples));
-  input.conditions[0] += torch::arange(samples) * 0.01;
-  return input;
-}
-
-NetworkInput moved(NetworkInput input) {
-  input.x = on_device(input.x, simulated_gpu::device);
-  return input;
-}
-
-/// A network where TorchScript runs it.
-struct Plain : Network {
-  Plain(const std::string& file, const ModelInfo& info, torch::Device device)
-      : Network(file, denoiser_signature(info), device), module(torch::jit::load(file, device)) {
-    module.eval();
-  }
-  Tensor run(const NetworkInput& input) override { return run_as_it_is(module, input); }
-  torch::jit::Module module;
-};
-
-struct File {
-  explicit File(const std::string& name)
-      : file(path(name)),
-        info(read_model_info(file)),
-        on_cpu(file, info, torch::kCPU),
-        on_gpu(file, info, simulated_gpu::device) {}
-
-  std::unique_ptr<Network> compiled(Precision precision = Precision::fp32) {
-    const torch::InferenceMode guard;
-    const NetworkInput trial = moved(input_of(info, 2));
-    return compile(on_gpu.module, std::make_unique<Plain>(file, info, simulated_gpu::device), trial,
-                   on_gpu.forward(trial), precision);
-  }
-
-  std::string file;
-  ModelInfo info;
-  Plain on_cpu, on_gpu;
-};
 
 std::int64_t steps_called(const EngineReport& report, const std::string& description) {
   return std::count_if(report.steps.begin(), report.steps.end(),
@@ -75,7 +26,8 @@ class Gpu : public testing::TestWithParam<std::string> {};
 
 /// Of the others there is no trace, and of a recurrence no CPU's operator for others' hardware.
 std::vector<std::string> compiled_networks() {
-  const std::set<std::string> left{"odd_aliases", "odd_chosen", "scripted_shapes", "scripted_values", "audio"};
+  std::set<std::string> left{"odd_aliases", "odd_chosen", "scripted_shapes", "scripted_values"};
+  if (!gpu_under_test.is_cuda()) left.insert("audio");
   std::vector<std::string> names = networks();
   std::erase_if(names, [&](const std::string& name) { return left.contains(name); });
   return names;
@@ -99,7 +51,7 @@ TEST_P(Gpu, RunsNetworksAsTheyAre) {
   }
   EXPECT_TRUE(network->report(moved(input_of(file.info, 3))).compiled);
 
-  if (GetParam() == "openai_video") return;  // the CPU's pooling of volumes has no bf16
+  if (GetParam() == "openai_video" && !gpu_under_test.is_cuda()) return;  // the CPU's pooling of volumes has no bf16
   // On CPUs with AMX, oneDNN's convolution of 6 channels to 33 with a stride of 3 is wrong in bf16, channels last.
   if (GetParam() == "sizes_13x3") return;
   const auto reduced = file.compiled(Precision::bf16);
@@ -112,29 +64,6 @@ TEST_P(Gpu, RunsNetworksAsTheyAre) {
   }
 }
 
-TEST(GpuNetwork, ReplaysAGraphWithoutWaitingForIt) {
-  const torch::InferenceMode guard;
-  File file("openai_scale_shift");
-  const auto network = file.compiled();
-  const NetworkInput input = moved(input_of(file.info, 3)), other = moved(input_of(file.info, 3, 0.01));
-  const auto counted = [&](const NetworkInput& input) {
-    simulated_gpu::reset();
-    network->forward(input);
-    return simulated_gpu::counts();
-  };
-  EXPECT_EQ(counted(input).captures, 0) << "the first call may be the only one";
-  EXPECT_EQ(counted(input).captures, 1);
-  const auto new_level = counted(other), same_level = counted(other), known_level = counted(input);
-  for (const auto& counts : {new_level, same_level, known_level}) {
-    EXPECT_EQ(counts.captures, 0);
-    EXPECT_EQ(counts.replays, 1);
-    EXPECT_EQ(counts.waits, 0);
-  }
-  EXPECT_EQ(same_level.operators, 2) << "x in, the result out";
-  EXPECT_GT(known_level.operators, 2) << "its conditions in";
-  EXPECT_LT(known_level.operators, new_level.operators) << "which are computed once";
-}
-
 TEST(GpuNetwork, JoinsWhatNetworksSpell) {
   const torch::InferenceMode guard;
   File file("openai_scale_shift");
@@ -143,51 +72,6 @@ TEST(GpuNetwork, JoinsWhatNetworksSpell) {
   EXPECT_EQ(steps_called(report, "softmax"), 0);
   EXPECT_EQ(steps_called(report, "mul"), 0) << "scales of normalizations and of attention";
   EXPECT_EQ(steps_called(report, "linear"), 0) << "embeddings are conditions";
-}
-
-TEST(GpuNetwork, GoesOnWithoutAGraphWhereNoneCanBeCaptured) {
-  const torch::InferenceMode guard;
-  File file("edm_ddpmpp");
-  simulated_gpu::refuse_captures(true);
-  const auto network = file.compiled();
-  const NetworkInput input = input_of(file.info, 3);
-  for (int turn = 0; turn < 3; ++turn) {
-    EXPECT_LE(largest(network->forward(moved(input)).cpu() - file.on_cpu.forward(input)), 1e-4);
-  }
-  const EngineReport report = network->report(moved(input));
-  simulated_gpu::refuse_captures(false);
-  EXPECT_EQ(report.hardware, simulated_gpu::device.str());
-  EXPECT_FALSE(report.is_one_graph);
-}
-
-TEST(GpuNetwork, TriesToCaptureANetworkOnceIfItCannotBe) {
-  const torch::InferenceMode guard;
-  File file("edm_ddpmpp");
-  simulated_gpu::refuse_captures(true);
-  simulated_gpu::reset();
-  const auto network = file.compiled();
-  for (const std::int64_t samples : {1, 1, 3, 3}) network->forward(moved(input_of(file.info, samples)));
-  simulated_gpu::refuse_captures(false);
-  EXPECT_EQ(simulated_gpu::counts().captures, 1);
-}
-
-TEST(GpuNetwork, GoesOnWithoutAGraphWhereThereIsNoMemoryForOne) {
-  const torch::InferenceMode guard;
-  File file("openai_scale_shift");
-  const auto network = file.compiled();
-  const auto error = [&](const NetworkInput& input) {
-    return largest(network->forward(moved(input)).cpu() - file.on_cpu.forward(input));
-  };
-  const NetworkInput large = input_of(file.info, 64), small = input_of(file.info, 1);
-  simulated_gpu::reset();
-  EXPECT_LE(error(large), 1e-4);
-  simulated_gpu::limit_memory(simulated_gpu::counts().most_in_use);
-  simulated_gpu::reset();
-  for (int turn = 0; turn < 3; ++turn) EXPECT_LE(error(large), 1e-4);
-  EXPECT_EQ(simulated_gpu::counts().replays, 0);
-  for (int turn = 0; turn < 3; ++turn) EXPECT_LE(error(small), 1e-4);
-  EXPECT_EQ(simulated_gpu::counts().replays, 2) << "for one sample there is enough";
-  simulated_gpu::limit_memory(simulated_gpu::no_limit);
 }
 
 TEST(GpuNetwork, KeepsFewShapesAndKnowsThemAgain) {
@@ -215,11 +99,11 @@ TEST(GpuNetwork, LoadsModelFiles) {
   const NetworkInput input = input_of(info, 3);
   const Tensor plain = Plain(path("edm_ddpmpp"), info, torch::kCPU).forward(input);
   bool near = true;
-  NetworkOptions options{.device = simulated_gpu::device, .precision = Precision::automatic};
+  NetworkOptions options{.device = gpu_under_test, .precision = Precision::automatic};
   options.compare = [&](Network&, Network&) { return Verdict{near, "looked"}; };
 
   const auto as = [&](const NetworkOptions& options) { return load_torchscript(path("edm_ddpmpp"), info, options); };
-  EXPECT_EQ(as(options).precision.precision, Precision::fp32) << "bf16 is not known to be fast there";
+  EXPECT_EQ(as(options).precision.precision, has_fast_bf16(gpu_under_test) ? Precision::bf16 : Precision::fp32);
   options.consider_bf16 = true;
   EXPECT_EQ(as(options).precision.precision, Precision::bf16);
   near = false;
@@ -246,7 +130,7 @@ TEST(GpuNetwork, RunsAsItIsWhatCannotBeCompiled) {
   const torch::InferenceMode guard;
   const ModelInfo info = read_model_info(path("odd_aliases"));
   const LoadedNetwork loaded =
-      load_torchscript(path("odd_aliases"), info, {.device = simulated_gpu::device, .precision = Precision::fp32});
+      load_torchscript(path("odd_aliases"), info, {.device = gpu_under_test, .precision = Precision::fp32});
   const NetworkInput input = input_of(info, 3);
   EXPECT_LE(largest(loaded.network->forward(moved(input)).cpu() -
                     Plain(path("odd_aliases"), info, torch::kCPU).forward(input)),
@@ -261,8 +145,7 @@ TEST(GpuNetwork, RunsWhereItIsLoadedWhateverDeviceItNames) {
   const NetworkInput input = moved({torch::ones({2, 1, 4, 4}), {torch::zeros({2})}});
   for (const bool compile : {true, false}) {
     const auto network =
-        load_torchscript(file, info,
-                         {.device = simulated_gpu::device, .compile = compile, .precision = Precision::fp32})
+        load_torchscript(file, info, {.device = gpu_under_test, .compile = compile, .precision = Precision::fp32})
             .network;
     EXPECT_TRUE(torch::equal(network->forward(input).cpu(), (torch::arange(4) + 1.0f).expand({2, 1, 4, 4})));
     EXPECT_EQ(network->report(input).compiled, compile);
@@ -273,8 +156,7 @@ TEST(GpuNetwork, RunsANetworkThatUsesNoConditionAtEveryLevel) {
   const torch::InferenceMode guard;
   const std::string file = ONESTEP_TINY_MODELS "/NoCondition.pt";
   const ModelInfo info = read_model_info(file);
-  const auto network =
-      load_torchscript(file, info, {.device = simulated_gpu::device, .precision = Precision::fp32}).network;
+  const auto network = load_torchscript(file, info, {.device = gpu_under_test, .precision = Precision::fp32}).network;
   for (const float level : {0.0f, 1.0f, 2.0f, 3.0f}) {
     const NetworkInput input = moved({torch::ones({2, 1, 4, 4}), {torch::full({2}, level)}});
     EXPECT_TRUE(torch::equal(network->forward(input).cpu(), torch::full({2, 1, 4, 4}, 3.0f))) << level;
@@ -299,12 +181,12 @@ TEST(GpuNetwork, GivesFloat32ToWhatTakesNothingLess) {
     pairs = torch.view_as_complex(y.reshape([-1, 2, 4, 2, 2]).contiguous())
     return torch.fft_irfft2(spectrum * 0.5, [4, 4]) + torch.view_as_real(pairs * pairs).reshape(y.size())
 )";
-  torch::jit::Module on_cpu = module_of(forward, torch::kCPU), on_gpu = module_of(forward, simulated_gpu::device);
+  torch::jit::Module on_cpu = module_of(forward, torch::kCPU), on_gpu = module_of(forward, gpu_under_test);
   const NetworkInput input{torch::linspace(-2, 2, 96).reshape({3, 2, 4, 4}), {torch::ones({3})}};
   const Tensor plain = run_as_it_is(on_cpu, input);
-  auto as_it_is = libtorch_network("network", signature_of({2, 4, 4}), simulated_gpu::device, on_gpu, Precision::fp32);
+  auto as_it_is = libtorch_network("network", signature_of({2, 4, 4}), gpu_under_test, on_gpu, Precision::fp32);
   const auto network =
-      compile(on_gpu, std::move(as_it_is), moved(input), on_device(plain, simulated_gpu::device), Precision::bf16);
+      compile(on_gpu, std::move(as_it_is), moved(input), on_device(plain, gpu_under_test), Precision::bf16);
   const double difference = largest(network->forward(moved(input)).cpu() - plain);
   EXPECT_GT(difference, 0);
   EXPECT_LE(difference, 0.02 * largest(plain));  // factors of 8 bits, one of them squared
@@ -315,14 +197,13 @@ TEST(GpuNetwork, RepeatsPixelsInTheTypeTheyCameIn) {
   torch::jit::Module module = module_of(R"(
     return torch.upsample_nearest2d(torch.conv2d(x, self.weight), None, [2.0, 2.0]) * noise.reshape([-1, 1, 1, 1])
 )",
-                                        simulated_gpu::device);
+                                        gpu_under_test);
   Trace traced = trace(module, moved({torch::ones({1, 2, 4, 4}), {torch::ones({1})}}));
   Converted converted;
   convert_products(traced, torch::kBFloat16, converted);
-  const ComputesIn reduced(simulated_gpu::device.type(), Precision::bf16);
+  const ComputesIn reduced(gpu_under_test.type(), Precision::bf16);
   std::map<ValueId, Tensor> values;
-  for (const ValueId input : traced.inputs)
-    values[input] = torch::ones(traced.values[input].sizes, simulated_gpu::device);
+  for (const ValueId input : traced.inputs) values[input] = torch::ones(traced.values[input].sizes, gpu_under_test);
   for (const Operation& operation : traced.operations) {
     const std::vector<Tensor> results = call(operation, [&](ValueId value) {
       const Tensor& constant = traced.values[value].constant;
@@ -334,27 +215,6 @@ TEST(GpuNetwork, RepeatsPixelsInTheTypeTheyCameIn) {
     }
   }
   EXPECT_EQ(values.at(traced.result).sizes(), torch::IntArrayRef({1, 2, 4, 4}));
-}
-
-TEST(GpuNetwork, ComputesFloat32InFloat32) {
-  const torch::InferenceMode guard;
-  for (const std::string& file : {path("edm_ddpmpp"), std::string(ONESTEP_TINY_MODELS "/Convolutions.pt")}) {
-    const ModelInfo info = read_model_info(file);
-    const NetworkInput input = input_of(info, 3);
-    Plain on_gpu(file, info, simulated_gpu::device);
-    simulated_gpu::reset();
-    on_gpu.forward(moved(input));
-    EXPECT_GT(simulated_gpu::counts().convolutions_in_tf32, 0) << "TorchScript's own are TF32";
-    simulated_gpu::reset();
-    for (const bool compile : {true, false}) {
-      const auto network =
-          load_torchscript(file, info,
-                           {.device = simulated_gpu::device, .compile = compile, .precision = Precision::fp32})
-              .network;
-      EXPECT_LE(largest(network->forward(moved(input)).cpu() - Plain(file, info, torch::kCPU).forward(input)), 1e-4);
-    }
-    EXPECT_EQ(simulated_gpu::counts().convolutions_in_tf32, 0) << file;
-  }
 }
 
 TEST(GpuNetwork, AsksForProductsOfMatricesWithoutTf32) {

@@ -19,6 +19,8 @@
 #include <functional>
 #include <set>
 
+#include "gpu_under_test.hpp"
+
 namespace onestep::simulated_gpu {
 namespace {
 
@@ -389,6 +391,8 @@ void limit_memory(std::size_t bytes) { memory_limit = bytes; }
 void refuse_captures(bool refuse) { captures_fail = refuse; }
 
 }  // namespace onestep::simulated_gpu
+
+const torch::Device onestep::gpu_under_test = onestep::simulated_gpu::device;
 
 namespace at {
 using SimulatedGraph = onestep::simulated_gpu::Graph;

@@ -1,10 +1,10 @@
-// Samples drawn on a GPU, a simulated one, against the CPU's.
+// Samples drawn on a GPU against the CPU's.
 #include <gtest/gtest.h>
 
 #include <stdexcept>
 
+#include "gpu_under_test.hpp"
 #include "onestep/generator.hpp"
-#include "simulated_gpu.hpp"
 
 namespace onestep {
 namespace {
@@ -13,7 +13,7 @@ constexpr const char* fashion = ONESTEP_TEST_MODELS "/fashion.pt";
 constexpr const char* teacher = ONESTEP_TEST_MODELS "/fashion-teacher.pt";
 
 Generator on_gpu(const char* model) {
-  return Generator::load(model, {.device = "simulated_gpu", .precision = Precision::fp32});
+  return Generator::load(model, {.device = gpu_under_test.str(), .precision = Precision::fp32});
 }
 
 Generator on_cpu(const char* model) { return Generator::load(model, {.precision = Precision::fp32}); }
@@ -44,17 +44,6 @@ TEST(GpuGenerator, DrawsTheSamplesOfTheCpu) {
   expect_same(on_gpu(teacher).generate(request), on_cpu(teacher).generate(request));
   request.guidance = 2;
   expect_same(on_gpu(teacher).generate(request), on_cpu(teacher).generate(request));
-}
-
-TEST(GpuGenerator, WaitsForABatchAlone) {
-  const Generator generator = on_gpu(fashion);
-  Request request = request_of({0, 1, 2, 3, 4, 5}, 3);
-  request.sampler = ConsistencySampler{.levels = {.steps = 2}};
-  generator.generate(request);
-  simulated_gpu::reset();
-  generator.generate(request);
-  EXPECT_EQ(simulated_gpu::counts().waits, 2) << "one a batch, for its samples";
-  EXPECT_EQ(simulated_gpu::counts().replays, 4);
 }
 
 TEST(GpuGenerator, HandsABatchOverWhileTheNextIsComputed) {
@@ -102,7 +91,7 @@ TEST(GpuGenerator, EditsAndChecksAsTheCpuDoes) {
 }
 
 TEST(GpuGenerator, RefusesADeviceThatIsNotThere) {
-  EXPECT_THROW(Generator::load(fashion, {.device = "simulated_gpu:1"}), Error);
+  EXPECT_THROW(Generator::load(fashion, {.device = torch::Device(gpu_under_test.type(), 99).str()}), Error);
 }
 
 }  // namespace
