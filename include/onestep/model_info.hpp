@@ -48,11 +48,12 @@ enum class ConditionKind {
 struct ConditionInfo {
   std::string name;
   ConditionKind kind = ConditionKind::scalar;
-  std::vector<Size> sizes;                      ///< vector: [D]; tokens: [L, D]; image: [C, H, W]. Else empty.
-  double default_value = 0, low = 0, high = 0;  ///< scalar: what it is unless it is asked for, and its range.
-  std::vector<std::int64_t> null_tokens;        ///< tokens: those that mean "no text", L of them; or empty.
-  std::optional<std::int64_t> pad;              ///< tokens: what a text of fewer than L ends in.
-  bool mask = false;                            ///< tokens: bool [N, L] is a further input behind them.
+  std::vector<Size> sizes;                ///< vector: [D]; tokens: [L, D]; image: [C, H, W]. Else empty.
+  double default_value = 0;               ///< scalar: what it is unless it is asked for.
+  double low = 0, high = 0;               ///< scalar: its range; tokens: that of their numbers.
+  std::vector<std::int64_t> null_tokens;  ///< tokens: those that mean "no text", L of them; or empty.
+  std::optional<std::int64_t> pad;        ///< tokens: what a text of fewer than L ends in.
+  bool mask = false;                      ///< tokens: bool [N, L] is a further input behind them.
 };
 
 /// What a model file says of itself. Ranges are those that loading checks.

@@ -33,7 +33,7 @@ Json as_json(const std::string& file, const ModelInfo& info) {
             {"license", info.license},
             {"role", name_of(info.role)},
             {"modality", name_of(info.data.modality)},
-            {"shape", info.sample.shape},
+            {"shape", info.data.shape},
             {"range", {info.data.range_low, info.data.range_high}},
             {"labels", info.label_count},
             {"label_names", info.label_names},
@@ -76,7 +76,7 @@ void print(const std::string& file, const ModelInfo& info) {
       {"name", info.name},
       {"license", info.license.empty() ? "not stated" : info.license},
       {"role", name_of(info.role)},
-      {"sample", std::string(name_of(info.data.modality)) + " [" + joined(info.sample.shape, ", ") + "] in [" +
+      {"sample", std::string(name_of(info.data.modality)) + " " + to_text(info.data.sizes) + " in [" +
                      fixed(info.data.range_low, 0) + ", " + fixed(info.data.range_high, 0) + "]"},
       {"labels", info.label_count == 0      ? "none"
                  : info.label_names.empty() ? std::to_string(info.label_count)
@@ -84,6 +84,19 @@ void print(const std::string& file, const ModelInfo& info) {
       {"noise", noise.str()},
       {"noise input", input.str()},
       {"prediction", prediction.str()}};
+  const auto after_sample = [&](const std::string& name, const std::string& text) {
+    rows.insert(rows.begin() + 5, {name, text});
+  };
+  if (const ConditionInfo* text = find_condition(info, ConditionKind::tokens)) {
+    after_sample("text", (text->pad ? "at most " : "") + std::to_string(text->sizes[0].number) +
+                             " tokens, each in [0, " + fixed(text->high, 0) + "]");
+  }
+  if (info.components.contains("decoder")) after_sample("decoded of", to_text(info.sample.sizes));
+  if (const auto sizes = default_sizes(info.sample); !sizes.empty()) {
+    std::string text;
+    for (const auto& [name, size] : sizes) text += (text.empty() ? "" : ", ") + name + " = " + std::to_string(size);
+    after_sample("by default", text);
+  }
   if (const ConditionInfo* guidance = guidance_input(info))
     rows.push_back({"guidance", "an input of the network, by default " + fixed(guidance->default_value, 1)});
   for (const auto& [steps, levels] : info.levels) {

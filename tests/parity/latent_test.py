@@ -186,6 +186,13 @@ class Latent(unittest.TestCase):
         self.assertEqual(sorted(self.folder.glob("**/*")), before)
         return result.stderr
 
+    def test_inspect_says_what_is_drawn_of_what(self):
+        told = subprocess.run([ONESTEP, "inspect", self.folder / "lcm"], capture_output=True, text=True).stdout
+        rows = [" ".join(row.split()) for row in told.splitlines()]
+        for row in ("sample image [3, 4H, 4W] in [-1, 1]", "by default H = 8, W = 8", "decoded of [4, H, W]",
+                    f"text {LENGTH} tokens, each in [0, {WORDS - 1}]", "guidance an input of the network, by default 8.5"):
+            self.assertIn(row, rows)
+
     def test_wrong_texts_are_refused(self):
         (self.folder / "tokens.txt").write_text("1 2\n3 four 5\n")
         message = self.run_onestep(self.folder / "turbo", "--tokens", str(self.folder / "tokens.txt"))
@@ -260,9 +267,10 @@ if __name__ == "__main__":
     def without_figures(rows):
         return sorted(row.rsplit("|", 2)[0] for row in rows)
 
+    print("\n".join(sorted(TABLE_ROWS)))
     if not program.result.wasSuccessful():
         sys.exit(1)
     section = COMMITTED.read_text().partition("\n## Latent pipelines")[2].split("\n## ")[0]
     if without_figures(row for row in section.splitlines() if row.count(" | ") == 2 and "---" not in row and "against" not in row) \
             != without_figures(TABLE_ROWS):
-        sys.exit("\n".join([f"{COMMITTED} has other rows than this test, which are", *sorted(TABLE_ROWS)]))
+        sys.exit(f"{COMMITTED} has other rows than these of this test")
