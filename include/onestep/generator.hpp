@@ -166,9 +166,10 @@ class Generator {
   EngineReport engine(std::int64_t batch = 1) const;
 
  private:
+  friend class Canvas;  // in which the model lives on
   struct Parts;
-  explicit Generator(std::unique_ptr<Parts> parts);
-  std::unique_ptr<Parts> parts_;
+  explicit Generator(std::shared_ptr<Parts> parts);
+  std::shared_ptr<Parts> parts_;
 };
 
 /// The file of a model (a file or a shipped name) and what it says of itself, read without running its code.

@@ -13,7 +13,6 @@
 namespace onestep {
 namespace {
 
-constexpr std::uint64_t most_pixels = 1 << 30;        // of a side of --size: far above what the library takes
 constexpr std::uint64_t most_token_bytes = 16 << 20;  // of a file: a hundred thousand texts of 77 tokens of two digits
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
@@ -152,26 +151,33 @@ void SamplerArguments::apply_to(Request& request, const ModelInfo& info) const {
   request.force = force;
 }
 
-std::map<std::string, std::int64_t> parse_size(const std::string& text, const ModelInfo& info) {
+std::pair<std::int64_t, std::int64_t> parse_extent(const std::string& text) {
   const std::size_t cross = std::min(text.find('x'), text.size());
   const auto width = parse_whole(text.substr(0, cross));
   const auto height = parse_whole(text.substr(std::min(cross + 1, text.size())));
-  if (!width || !height) refuse("--size " + text + " must be WIDTHxHEIGHT, such as 640x480");
+  constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();
+  if (!width || !height || *width < 1 || *height < 1 || *width > most || *height > most)
+    refuse("--size " + text + " must be WIDTHxHEIGHT, each in [1, 2147483647], such as 640x480");
+  return {static_cast<std::int64_t>(*width), static_cast<std::int64_t>(*height)};
+}
+
+std::map<std::string, std::int64_t> parse_size(const std::string& text, const ModelInfo& info) {
+  const auto [width, height] = parse_extent(text);
   if (info.data.modality != Modality::image)
     refuse("--size is for pictures; " + info.name + " makes " + name_of(info.data.modality));
   std::map<std::string, std::int64_t> sizes;
-  const auto take = [&](const char* side, const Size& size, std::uint64_t pixels) {
-    const auto number = static_cast<std::uint64_t>(size.number);
-    const auto free = static_cast<std::int64_t>(std::min(pixels / number, most_pixels));
-    const bool fits = size.name.empty() ? pixels == number
-                                        : pixels % number == 0 && sizes.insert({size.name, free}).first->second == free;
+  const auto take = [&](const char* side, const Size& size, std::int64_t pixels) {
+    const std::int64_t free = pixels / size.number;
+    const bool fits = size.name.empty()
+                          ? pixels == size.number
+                          : pixels % size.number == 0 && sizes.insert({size.name, free}).first->second == free;
     if (!fits) {
       refuse("--size " + text + ": the " + side + " of " + info.name + "'s pictures is " + to_text(size) +
              (size.name.empty() ? "" : ", " + size.name + " being a whole number"));
     }
   };
-  take("width", info.data.sizes[2], *width);
-  take("height", info.data.sizes[1], *height);
+  take("width", info.data.sizes[2], width);
+  take("height", info.data.sizes[1], height);
   return sizes;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -7,6 +8,7 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "comparison_sheet.hpp"
+#include "onestep/canvas.hpp"
 #include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
 #include "output_file.hpp"
@@ -20,7 +22,7 @@ using Json = nlohmann::ordered_json;
 
 struct Arguments {
   std::vector<std::string> runs;
-  std::string output, seeds;
+  std::string output, seeds, size;
   std::optional<std::int64_t> count;
   std::vector<std::string> labels;
   MachineArguments machine;
@@ -98,6 +100,54 @@ double distance(const std::vector<Sample>& a, const std::vector<Sample>& b) {
 
 std::string calls(std::int64_t nfe) { return std::to_string(nfe) + (nfe == 1 ? " call" : " calls"); }
 
+/// What suits the model, in few calls: the first calls of a network compile it, and are not timed.
+Sampler warm_up_sampler(const ModelInfo& info) {
+  if (info.role == Role::consistency) return ConsistencySampler{};
+  return EulerSampler{.levels = {.steps = 3}};
+}
+
+/// The best of a few times, as other programs disturb.
+void draw_samples(Run& run, const Generator& generator, const Request& request, const OnProgress& on_progress,
+                  const std::stop_token& stop) {
+  Request warm_up = request;
+  warm_up.sampler = warm_up_sampler(generator.info());
+  generator.generate(warm_up, on_progress, stop);
+  double best = std::numeric_limits<double>::infinity();
+  for (double spent = 0; spent < 0.5 && !stop.stop_requested();) {
+    run.result = generator.generate(request, on_progress, stop);
+    best = std::min(best, run.result.report.seconds);
+    spent += run.result.report.seconds;
+  }
+  run.seconds = best / static_cast<double>(request.seeds.size());
+}
+
+/// Seamless pictures, once: every sampler runs on a plane that begins anew.
+void draw_planes(Run& run, const Generator& generator, const Request& request,
+                 const std::pair<std::int64_t, std::int64_t>& size, const OnProgress& on_progress,
+                 const std::stop_token& stop) {
+  const auto [width, height] = size;
+  const auto canvas_of = [&, width = width, height = height](std::size_t i, const Sampler& sampler) {
+    Request one = request;
+    one.sampler = sampler;
+    one.seeds = {request.seeds[i]};
+    if (!request.labels.empty()) one.labels = {request.labels[i % request.labels.size()]};
+    return Canvas(generator, one, {.period_width = width, .period_height = height});
+  };
+  canvas_of(0, warm_up_sampler(generator.info())).region({0, 0, 1, 1}, on_progress, stop);
+  for (std::size_t i = 0; i < request.seeds.size() && !stop.stop_requested(); ++i) {
+    const Canvas canvas = canvas_of(i, request.sampler);
+    const auto started = std::chrono::steady_clock::now();
+    Region region = canvas.region({0, 0, width, height}, on_progress, stop);
+    run.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() /
+                   static_cast<double>(request.seeds.size());
+    const CanvasReport& report = canvas.report();
+    run.result.samples.push_back({request.seeds[i], report.label, std::move(region.values), region.shape});
+    run.result.report.sampler = report.sampler;
+    run.result.report.levels = report.levels;
+    run.result.report.nfe = report.nfe;
+  }
+}
+
 void run(const Arguments& arguments) {
   std::vector<Run> runs;
   for (const std::string& text : choose_runs(arguments.runs)) runs.push_back(parse_run(text));
@@ -108,7 +158,9 @@ void run(const Arguments& arguments) {
       generators.emplace(run.model, arguments.machine.load(run.model, arguments.quiet));
   }
   const ModelInfo& first = generators.at(runs.front().model).info();
-  const auto seeds = choose_seeds(arguments.seeds, arguments.count, 10);
+  std::optional<std::pair<std::int64_t, std::int64_t>> size;
+  if (!arguments.size.empty()) size = parse_extent(arguments.size);
+  const auto seeds = choose_seeds(arguments.seeds, arguments.count, size ? 3 : 10);
   if (seeds.size() > 1000) {
     throw Error(ErrorKind::usage, std::to_string(seeds.size()) + " columns: a comparison has at most 1000");
   }
@@ -132,7 +184,7 @@ void run(const Arguments& arguments) {
     request.labels = labels;
     run.sampler.apply_to(request, info);
     request.batch = static_cast<std::int64_t>(seeds.size());
-    generator.plan(request);
+    if (!size) generator.plan(request);
     requests.push_back(std::move(request));
   }
   if (!arguments.output.empty()) {
@@ -150,19 +202,11 @@ void run(const Arguments& arguments) {
       interrupt.poll();
       bar.show(progress);
     };
-    // The first calls of a network compile it: they are not timed. Then the best of a few, as other programs disturb.
-    Request warm_up = requests[i];
-    warm_up.sampler = generator.info().role == Role::consistency ? Sampler(ConsistencySampler{})
-                                                                 : Sampler(EulerSampler{.levels = {.steps = 3}});
-    generator.generate(warm_up, on_progress, interrupt.token());
-    double best = std::numeric_limits<double>::infinity();
-    for (double spent = 0; spent < 0.5 && !interrupt.token().stop_requested();) {
-      runs[i].result = generator.generate(requests[i], on_progress, interrupt.token());
-      best = std::min(best, runs[i].result.report.seconds);
-      spent += runs[i].result.report.seconds;
-    }
+    if (size)
+      draw_planes(runs[i], generator, requests[i], *size, on_progress, interrupt.token());
+    else
+      draw_samples(runs[i], generator, requests[i], on_progress, interrupt.token());
     if (interrupt.token().stop_requested()) throw StoppedByUser{"a comparison is whole or not at all"};
-    runs[i].seconds = best / static_cast<double>(seeds.size());
   }
 
   std::vector<std::vector<std::string>> table{{"run", "calls", "ms/image", "speed-up", "distance"}};
@@ -188,7 +232,7 @@ void run(const Arguments& arguments) {
     SheetRow row{{name, report.sampler + ", " + calls(report.nfe), fixed(run.seconds * 1e3, 2) + " ms/image"}, {}};
     for (const Sample& sample : run.result.samples) {
       if (arguments.output.empty()) break;
-      row.tiles.push_back(to_picture(sample.values, first.data.shape, first.data.range_low, first.data.range_high));
+      row.tiles.push_back(to_picture(sample.values, sample.shape, first.data.range_low, first.data.range_high));
     }
     rows.push_back(std::move(row));
   }
@@ -206,8 +250,8 @@ void run(const Arguments& arguments) {
   } else {
     print_table(table);
     print_line("distance: root of the mean squared difference to the last row, in a range of " +
-               fixed(first.data.range_high - first.data.range_low, 0) + "; times at batch " +
-               std::to_string(seeds.size()));
+               fixed(first.data.range_high - first.data.range_low, 0) + "; times " +
+               (size ? "of one seamless picture of " + arguments.size : "at batch " + std::to_string(seeds.size())));
   }
 }
 
@@ -224,7 +268,9 @@ void add_compare(CLI::App& app) {
       ->required()
       ->type_name("RUN ...");
   command->add_option("-o,--output", arguments->output, "a .png for the labelled picture (default: the table alone)");
-  command->add_option("-n,--count", arguments->count, "columns, 1 to 1000 (default: 10)");
+  command->add_option("-n,--count", arguments->count, "columns, 1 to 1000 (default: 10; with --size 3)");
+  command->add_option("--size", arguments->size,
+                      "WIDTHxHEIGHT of seamless pictures to compare, such as 512x512 (default: samples)");
   command->add_option("--seeds", arguments->seeds, "seeds, such as 0-9 (default: 0 to count-1)");
   command->add_option("--label", arguments->labels,
                       "label by name or index; given several times, each in turn (default: every label in turn)");

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "arguments.hpp"
+#include "canvas_output.hpp"
 #include "commands.hpp"
 #include "file_pattern.hpp"
 #include "onestep/request_json.hpp"
@@ -24,11 +25,12 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 struct Arguments {
-  std::string model, output, seeds, noise, tokens, size;
+  std::string model, output, seeds, noise, tokens;
   std::optional<std::int64_t> count;
   std::vector<std::string> labels;
   std::int64_t batch = 64;
   std::vector<int> grid;
+  CanvasArguments canvas;
   SamplerArguments sampler;
   MachineArguments machine;
   bool json = false, quiet = false;
@@ -91,6 +93,51 @@ void require_memory(std::size_t count, const std::vector<std::int64_t>& shape) {
                                      "; give a folder with --output, which gets one file a sample");
 }
 
+void run_on_canvas(const Arguments& arguments, const Generator& generator, const Request& request, const Target& target,
+                   double load_seconds) {
+  if (!arguments.grid.empty()) throw Error(ErrorKind::usage, "--grid is for samples; a picture with --size goes alone");
+  if (!target.file.empty() && request.seeds.size() > 1) {
+    throw Error(ErrorKind::usage, target.file + " holds one picture of that size, not " +
+                                      std::to_string(request.seeds.size()) +
+                                      "; give a folder, or a pattern such as out/{seed:06d}.png");
+  }
+  const ModelInfo& info = generator.info();
+  const NewFolder folder(target.new_folder);
+  const Provenance provenance(generator);
+  const auto file_of = [&](std::uint64_t seed) {
+    return target.file.empty() ? file_of_seed(target.pattern, seed) : target.file;
+  };
+  const auto texts = [&](Json facts) { return provenance.texts(std::move(facts)); };
+  CanvasOutput drawn =
+      draw_canvases(generator, request, arguments.canvas, file_of, texts, arguments.quiet || arguments.json);
+  const std::string where = arguments.canvas.tiles.empty() ? arguments.output : arguments.canvas.tiles;
+  if (arguments.json) {
+    print_json({{"model", info.name},
+                {"sampler", drawn.report.sampler},
+                {"options", parts_of(request.sampler).options},
+                {"levels", drawn.report.levels},
+                {"nfe", drawn.report.nfe},
+                {"count", drawn.finished},
+                {"seeds", std::span(request.seeds).first(static_cast<std::size_t>(drawn.finished))},
+                {"labels", info.label_count > 0 ? drawn.labels : Json()},
+                {"device", arguments.machine.device},
+                {"precision", name_of(generator.precision().precision)},
+                {"canvas", facts_of(drawn, arguments.canvas.seamless)},
+                {"seconds", {{"load", load_seconds}, {"draw_and_write", drawn.seconds}}},
+                {"files", drawn.files}});
+  } else if (!arguments.quiet && !drawn.stopped) {
+    const Rectangle& r = drawn.rectangle;
+    print_line(std::to_string(r.width) + " x " + std::to_string(r.height) + " pixels of " + info.name +
+               (drawn.finished == 1 ? "" : ", " + std::to_string(drawn.finished) + " times,") + " in " +
+               fixed(drawn.seconds, 2) + " s, " + std::to_string(drawn.report.nfe) +
+               (drawn.report.nfe == 1 ? " network call" : " network calls") + " a pixel: " + where);
+  }
+  if (drawn.stopped) {
+    throw StoppedByUser{std::to_string(drawn.finished) + " of " + std::to_string(request.seeds.size()) +
+                        " pictures are done" + (drawn.finished > 0 ? " and kept: " + where : "")};
+  }
+}
+
 void run(const Arguments& arguments) {
   const auto load_started = Clock::now();
   const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
@@ -100,7 +147,8 @@ void run(const Arguments& arguments) {
   Request request;
   arguments.sampler.apply_to(request, info);
   request.batch = arguments.batch;
-  if (!arguments.size.empty()) request.sizes = parse_size(arguments.size, info);
+  const bool on_a_canvas = arguments.canvas.wanted(info);
+  if (!arguments.canvas.size.empty() && !on_a_canvas) request.sizes = parse_size(arguments.canvas.size, info);
   if (!arguments.tokens.empty()) request.tokens = read_tokens(arguments.tokens);
   std::int64_t count = arguments.grid.empty() ? 1 : 64;
   if (!arguments.noise.empty()) {
@@ -109,7 +157,10 @@ void run(const Arguments& arguments) {
   request.seeds = choose_seeds(arguments.seeds, arguments.count, count);
   for (const std::string& label : arguments.labels) request.labels.push_back(find_label(label, info));
 
-  const Target target = find_target(arguments.output, info);
+  if (arguments.canvas.tiles.empty() == arguments.output.empty())
+    throw Error(ErrorKind::usage, "give either --output or --tiles: where the pictures are to go");
+  const Target target = arguments.canvas.tiles.empty() ? find_target(arguments.output, info) : Target{};
+  if (on_a_canvas) return run_on_canvas(arguments, generator, request, target, load_seconds);
   SaveOptions options;
   if (!arguments.grid.empty()) {
     if (target.file.empty())
@@ -214,17 +265,15 @@ void add_generate(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("generate", "Draw samples to files");
   command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
-  command
-      ->add_option("-o,--output", arguments->output,
-                   "a file (.png, .jpg, .webp, .wav, .npy, .npz), a folder (one file a sample), or a pattern such as "
-                   "out/{seed:06d}.png")
-      ->required();
+  command->add_option(
+      "-o,--output", arguments->output,
+      "a file (.png, .jpg, .webp, .wav, .npy, .npz), a folder (one file a sample), or a pattern such as "
+      "out/{seed:06d}.png");
   command->add_option("-n,--count", arguments->count, "samples, 1 to 10000000 (default: 1; with --grid 64)");
   command->add_option("--seeds", arguments->seeds, "seeds, such as 0-63,99 (default: 0 to count-1)");
   command->add_option("--label", arguments->labels,
                       "label by name or index; given several times, each in turn (default: each seed draws its own)");
-  command->add_option("--size", arguments->size,
-                      "WIDTHxHEIGHT of the picture, where the model can have others (default: the model's)");
+  arguments->canvas.add_to(*command);
   command->add_option("--tokens", arguments->tokens,
                       "of a model that takes text: a file of the numbers of its tokens, a text a line, each in turn");
   command->add_option("--batch", arguments->batch, "samples a network call, 1 or more (default: 64)");

@@ -4,10 +4,15 @@
 #include <jpeglib.h>
 
 #include <algorithm>
+#include <array>
 #include <csetjmp>
+#include <exception>
+#include <functional>
 #include <memory>
+#include <tuple>
 
 #include "onestep/error.hpp"
+#include "picture_bands.hpp"
 #include "picture_decoders.hpp"
 
 namespace onestep {
@@ -39,40 +44,99 @@ struct Errors : jpeg_error_mgr {
   }
 };
 
+/// A picture on its way to bytes, which `take` is given a buffer at a time.
 struct Encoding {
   jpeg_compress_struct info{};
+  jpeg_destination_mgr destination{};
   Errors errors;
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
+  std::function<void(std::span<const std::byte>)> take;
+  std::exception_ptr thrown;  ///< By take.
+  std::array<JOCTET, 1 << 16> buffer;
 
-  ~Encoding() {
-    jpeg_destroy_compress(&info);
-    std::free(bytes);
-  }
+  ~Encoding() { jpeg_destroy_compress(&info); }
 };
 
-bool encode(Encoding& encoding, const Picture& picture) {
+bool hand_on(j_compress_ptr info, std::size_t size) {
+  auto& encoding = *static_cast<Encoding*>(info->client_data);
+  try {
+    encoding.take(std::as_bytes(std::span(encoding.buffer).first(size)));
+  } catch (...) {
+    encoding.thrown = std::current_exception();
+  }
+  return !encoding.thrown;
+}
+
+void empty_buffer(j_compress_ptr info) {
+  auto& encoding = *static_cast<Encoding*>(info->client_data);
+  info->dest->next_output_byte = encoding.buffer.data();
+  info->dest->free_in_buffer = encoding.buffer.size();
+}
+
+bool begin(Encoding& encoding, const PictureSize& size) {
   jpeg_compress_struct& info = encoding.info;
   info.err = &encoding.errors;
   if (setjmp(encoding.errors.left)) return false;
   jpeg_create_compress(&info);
-  jpeg_mem_dest(&info, &encoding.bytes, &encoding.size);
-  info.image_width = picture.width;
-  info.image_height = picture.height;
-  info.input_components = picture.channels;
-  info.in_color_space = picture.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  info.client_data = &encoding;
+  info.dest = &encoding.destination;
+  encoding.destination.init_destination = empty_buffer;
+  encoding.destination.empty_output_buffer = [](j_compress_ptr compress) -> boolean {
+    if (!hand_on(compress, std::tuple_size_v<decltype(Encoding::buffer)>)) ERREXIT(compress, JERR_FILE_WRITE);
+    empty_buffer(compress);
+    return TRUE;
+  };
+  encoding.destination.term_destination = [](j_compress_ptr compress) {
+    const std::size_t full = std::tuple_size_v<decltype(Encoding::buffer)> - compress->dest->free_in_buffer;
+    if (!hand_on(compress, full)) ERREXIT(compress, JERR_FILE_WRITE);
+  };
+  info.image_width = static_cast<JDIMENSION>(size.width);
+  info.image_height = static_cast<JDIMENSION>(size.height);
+  info.input_components = size.channels;
+  info.in_color_space = size.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, 95, TRUE);
   info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;
   jpeg_start_compress(&info, TRUE);
-  while (info.next_scanline < info.image_height) {
-    auto* row =
-        const_cast<JSAMPROW>(&picture.pixels[std::size_t(info.next_scanline) * picture.width * picture.channels]);
-    jpeg_write_scanlines(&info, &row, 1);
-  }
-  jpeg_finish_compress(&info);
   return true;
 }
+
+bool write_rows(Encoding& encoding, const Picture& band) {
+  if (setjmp(encoding.errors.left)) return false;
+  for (int y = 0; y < band.height; ++y) {
+    auto* row = const_cast<JSAMPROW>(&band.pixels[std::size_t(y) * band.width * band.channels]);
+    jpeg_write_scanlines(&encoding.info, &row, 1);
+  }
+  return true;
+}
+
+bool end(Encoding& encoding) {
+  if (setjmp(encoding.errors.left)) return false;
+  jpeg_finish_compress(&encoding.info);
+  return true;
+}
+
+class JpegBands : public PictureBands {
+ public:
+  JpegBands(const PictureSize& size, std::function<void(std::span<const std::byte>)> take) {
+    if (size.channels == 4) {
+      throw Error(ErrorKind::usage, "a picture of 4 channels has opacity, which no JPEG holds; write .png or .webp");
+    }
+    require_picture_size(FileKind::jpeg, size);
+    encoding_.take = std::move(take);
+    require(begin(encoding_, size));
+  }
+  void add(const Picture& band) override { require(write_rows(encoding_, band)); }
+  void finish() override { require(end(encoding_)); }
+
+ private:
+  void require(bool done) const {
+    if (encoding_.thrown) std::rethrow_exception(encoding_.thrown);
+    if (done) return;
+    throw Error(ErrorKind::usage, "the picture can't be made a JPEG: " + std::string(encoding_.errors.message));
+  }
+
+  Encoding encoding_;
+};
 
 struct Decoding {
   jpeg_decompress_struct info{};
@@ -133,21 +197,17 @@ bool read_rows(Decoding& decoding, PictureValues& picture, unsigned char* row) {
 
 }  // namespace
 
+std::unique_ptr<PictureBands> jpeg_bands(OutputFile& file, const PictureSize& size) {
+  return std::make_unique<JpegBands>(size, [&file](std::span<const std::byte> bytes) { file.write(bytes); });
+}
+
 std::vector<std::byte> encode_jpeg(const Picture& picture) {
-  if (picture.channels == 4) {
-    throw Error(ErrorKind::usage, "a picture of 4 channels has opacity, which no JPEG holds; write .png or .webp");
-  }
-  if (picture.width > JPEG_MAX_DIMENSION || picture.height > JPEG_MAX_DIMENSION) {
-    throw Error(ErrorKind::usage, std::to_string(picture.width) + " x " + std::to_string(picture.height) +
-                                      " pixels: a JPEG's sides must be at most " + std::to_string(JPEG_MAX_DIMENSION) +
-                                      "; write .png");
-  }
-  Encoding encoding;
-  if (!encode(encoding, picture)) {
-    throw Error(ErrorKind::usage, "the picture can't be made a JPEG: " + std::string(encoding.errors.message));
-  }
-  const auto bytes = std::as_bytes(std::span(encoding.bytes, encoding.size));
-  return {bytes.begin(), bytes.end()};
+  std::vector<std::byte> bytes;
+  JpegBands bands({picture.width, picture.height, picture.channels},
+                  [&](std::span<const std::byte> more) { bytes.insert(bytes.end(), more.begin(), more.end()); });
+  bands.add(picture);
+  bands.finish();
+  return bytes;
 }
 
 DecodedPicture decode_jpeg(std::span<const std::byte> bytes, const std::string& name) {

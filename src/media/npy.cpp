@@ -27,11 +27,14 @@ std::string npy_header(const ArrayView& array) {
   for (const auto& piece : array_bytes(array)) bytes += piece.size();
   require_shape(bytes / sizes[array.values.index()], array.shape);
   constexpr const char* types[] = {"<f4", "<i8", "<u8"};  // in the order of the variant
+  return npy_header(types[array.values.index()], array.shape);
+}
+
+std::string npy_header(const std::string& type, const std::vector<std::int64_t>& sizes) {
   std::string shape;
-  for (const auto size : array.shape) shape += (shape.empty() ? "" : ", ") + std::to_string(size);
-  if (array.shape.size() == 1) shape += ',';
-  std::string text = "{'descr': '" + std::string(types[array.values.index()]) +
-                     "', 'fortran_order': False, 'shape': (" + shape + "), }";
+  for (const auto size : sizes) shape += (shape.empty() ? "" : ", ") + std::to_string(size);
+  if (sizes.size() == 1) shape += ',';
+  std::string text = "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
   // The numbers start at a multiple of 64 bytes: magic, version 1.0, length of the text in two bytes, text.
   constexpr std::string_view magic = "\x93NUMPY";
   const std::size_t start = magic.size() + 4;

@@ -28,27 +28,9 @@ fs::path end_of_links(fs::path path) {
   return path;
 }
 
-/// A file that has its name from commit() on. Without commit() nothing is left behind.
-class NewFile {
- public:
-  explicit NewFile(const std::string& path);
-  ~NewFile() { discard(); }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
+}  // namespace
 
-  void write(std::span<const std::byte> bytes);
-  void commit();
-
- private:
-  void create(const struct stat* older);
-  void discard();
-  [[noreturn]] void fail(int system_error);
-
-  std::string path_, target_, folder_, temporary_;
-  int descriptor_ = -1;
-};
-
-NewFile::NewFile(const std::string& path) : path_(path) {
+OutputFile::OutputFile(const std::string& path) : path_(path) {
   const fs::path target = end_of_links(path);
   target_ = target.string();
   folder_ = target.has_parent_path() ? target.parent_path().string() : ".";
@@ -66,7 +48,7 @@ NewFile::NewFile(const std::string& path) : path_(path) {
   create(exists ? &older : nullptr);
 }
 
-void NewFile::create(const struct stat* older) {
+void OutputFile::create(const struct ::stat* older) {
   // A killed process of the same number may have left its temporary file: then the next number is free.
   static std::atomic<unsigned> next{0};
   std::string name;
@@ -83,7 +65,7 @@ void NewFile::create(const struct stat* older) {
   if (fchmod(descriptor_, older->st_mode & 0777) != 0) fail(errno);
 }
 
-void NewFile::write(std::span<const std::byte> bytes) {
+void OutputFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
@@ -92,7 +74,17 @@ void NewFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void NewFile::commit() {
+void OutputFile::write_at(std::uint64_t place, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(place));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail(errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    place += static_cast<std::uint64_t>(written);
+  }
+}
+
+void OutputFile::commit() {
   // A file on a network disk learns only here that the disk is full. No fsync: it would cost milliseconds a sample, and
   // a crash of the whole machine loses nothing that the same seeds don't bring back.
   const int closed = close(descriptor_);
@@ -102,14 +94,14 @@ void NewFile::commit() {
   temporary_.clear();
 }
 
-void NewFile::discard() {
+void OutputFile::discard() {
   if (descriptor_ >= 0) close(descriptor_);
   if (!temporary_.empty()) unlink(temporary_.c_str());
   descriptor_ = -1;
   temporary_.clear();
 }
 
-void NewFile::fail(int system_error) {
+void OutputFile::fail(int system_error) {
   discard();
   std::string way_out = "give another path";
   switch (system_error) {
@@ -137,14 +129,12 @@ void NewFile::fail(int system_error) {
               path_ + ": can't be written: " + std::system_category().message(system_error) + "; " + way_out);
 }
 
-}  // namespace
-
 void write_file(const std::string& path, std::span<const std::byte> bytes) {
-  NewFile file(path);
+  OutputFile file(path);
   file.write(bytes);
   file.commit();
 }
 
-void require_writable(const std::string& path) { const NewFile probe(path); }
+void require_writable(const std::string& path) { const OutputFile probe(path); }
 
 }  // namespace onestep

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstring>
+#include <exception>
+#include <functional>
 
 #include "onestep/error.hpp"
+#include "picture_bands.hpp"
 #include "picture_decoders.hpp"
 
 namespace onestep {
@@ -13,49 +16,101 @@ namespace {
 // libpng is C and leaves by longjmp: nothing with a destructor lives in a function between setjmp and what may jump,
 // and no exception passes through libpng.
 
+/// A picture on its way to bytes, which `take` is given.
 struct Encoding {
-  std::vector<std::byte> bytes;
-  std::string failure;
+  std::function<void(std::span<const std::byte>)> take;
+  std::exception_ptr thrown;  ///< By take.
+  char failure[120] = "not enough memory";
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+
+  ~Encoding() { png_destroy_write_struct(&png, &info); }
 };
 
-void append(png_structp png, png_bytep data, std::size_t size) {
-  auto& bytes = static_cast<Encoding*>(png_get_io_ptr(png))->bytes;
-  bool enough = true;
+void hand_on(png_structp png, png_bytep data, std::size_t size) {
+  auto& encoding = *static_cast<Encoding*>(png_get_io_ptr(png));
   try {
-    const auto* begin = reinterpret_cast<const std::byte*>(data);
-    bytes.insert(bytes.end(), begin, begin + size);
-  } catch (const std::exception&) {
-    enough = false;
+    encoding.take(std::as_bytes(std::span(data, size)));
+  } catch (...) {
+    encoding.thrown = std::current_exception();
   }
-  if (!enough) png_error(png, "not enough memory");
+  if (encoding.thrown) png_error(png, "its bytes can't be taken");
 }
 
 void stop_encoding(png_structp png, png_const_charp message) {
-  static_cast<Encoding*>(png_get_error_ptr(png))->failure = message;
+  auto& failure = static_cast<Encoding*>(png_get_error_ptr(png))->failure;
+  std::strncpy(failure, message, sizeof failure - 1);
   png_longjmp(png, 1);
 }
 
 void stay_silent(png_structp, png_const_charp) {}
 
-/// `rows` and `texts` point into the caller's.
-bool encode(Encoding& encoding, const Picture& picture, png_bytep* rows, png_text* texts, int text_count) {
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &encoding, stop_encoding, stay_silent);
-  png_infop info = png ? png_create_info_struct(png) : nullptr;
-  if (!info || setjmp(png_jmpbuf(png))) {
-    png_destroy_write_struct(&png, nullptr);
-    return false;
-  }
-  png_set_write_fn(png, &encoding, append, nullptr);
-  const int type = picture.channels == 1   ? PNG_COLOR_TYPE_GRAY
-                   : picture.channels == 3 ? PNG_COLOR_TYPE_RGB
-                                           : PNG_COLOR_TYPE_RGB_ALPHA;
-  png_set_IHDR(png, info, picture.width, picture.height, 8, type, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-               PNG_FILTER_TYPE_DEFAULT);
-  png_set_text(png, info, texts, text_count);
-  png_set_rows(png, info, rows);
-  png_write_png(png, info, PNG_TRANSFORM_IDENTITY, nullptr);
-  png_destroy_write_struct(&png, &info);
+/// `texts` points into the caller's.
+bool begin(Encoding& encoding, const PictureSize& size, png_text* texts, int text_count) {
+  encoding.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &encoding, stop_encoding, stay_silent);
+  if (!encoding.png || setjmp(png_jmpbuf(encoding.png))) return false;
+  png_structp png = encoding.png;
+  encoding.info = png_create_info_struct(png);
+  if (!encoding.info) return false;
+  png_set_write_fn(png, &encoding, hand_on, nullptr);
+  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  const int type = size.channels == 1   ? PNG_COLOR_TYPE_GRAY
+                   : size.channels == 3 ? PNG_COLOR_TYPE_RGB
+                                        : PNG_COLOR_TYPE_RGB_ALPHA;
+  png_set_IHDR(png, encoding.info, static_cast<png_uint_32>(size.width), static_cast<png_uint_32>(size.height), 8, type,
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_text(png, encoding.info, texts, text_count);
+  png_write_info(png, encoding.info);
   return true;
+}
+
+bool write_rows(Encoding& encoding, const Picture& band) {
+  if (setjmp(png_jmpbuf(encoding.png))) return false;
+  const std::size_t row = std::size_t(band.width) * band.channels;
+  for (int y = 0; y < band.height; ++y) png_write_row(encoding.png, const_cast<png_bytep>(&band.pixels[y * row]));
+  return true;
+}
+
+bool end(Encoding& encoding) {
+  if (setjmp(png_jmpbuf(encoding.png))) return false;
+  png_write_end(encoding.png, nullptr);
+  return true;
+}
+
+class PngBands : public PictureBands {
+ public:
+  PngBands(const PictureSize& size, const PictureTexts& texts, std::function<void(std::span<const std::byte>)> take);
+  void add(const Picture& band) override { require(write_rows(encoding_, band)); }
+  void finish() override { require(end(encoding_)); }
+
+ private:
+  void require(bool done) const {
+    if (encoding_.thrown) std::rethrow_exception(encoding_.thrown);
+    if (!done) throw Error(ErrorKind::usage, "the picture can't be made a PNG: " + std::string(encoding_.failure));
+  }
+
+  Encoding encoding_;
+};
+
+PngBands::PngBands(const PictureSize& size, const PictureTexts& texts,
+                   std::function<void(std::span<const std::byte>)> take) {
+  encoding_.take = std::move(take);
+  std::vector<png_text> entries;
+  for (const auto& [keyword, text] : texts) {
+    const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
+    if (keyword.empty() || keyword.size() > 79 || !std::all_of(keyword.begin(), keyword.end(), printable)) {
+      throw Error(ErrorKind::usage,
+                  "the PNG keyword \"" + keyword + "\" must be 1 to 79 characters of printable ASCII");
+    }
+    // Plain tEXt is read by more software, but can't hold UTF-8.
+    const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
+    png_text& entry = entries.emplace_back();
+    entry.compression = ascii ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
+    entry.key = const_cast<char*>(keyword.c_str());
+    entry.text = const_cast<char*>(text.c_str());
+    (ascii ? entry.text_length : entry.itxt_length) = text.size();
+  }
+  require(begin(encoding_, size, entries.data(), static_cast<int>(entries.size())));
 }
 
 struct Decoding {
@@ -127,31 +182,17 @@ bool read_rows(Decoding& decoding, PictureValues& picture, int components, png_u
 
 }  // namespace
 
+std::unique_ptr<PictureBands> png_bands(OutputFile& file, const PictureSize& size, const PictureTexts& texts) {
+  return std::make_unique<PngBands>(size, texts, [&file](std::span<const std::byte> bytes) { file.write(bytes); });
+}
+
 std::vector<std::byte> encode_png(const Picture& picture, const PictureTexts& texts) {
-  std::vector<png_text> entries;
-  for (const auto& [keyword, text] : texts) {
-    const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
-    if (keyword.empty() || keyword.size() > 79 || !std::all_of(keyword.begin(), keyword.end(), printable)) {
-      throw Error(ErrorKind::usage,
-                  "the PNG keyword \"" + keyword + "\" must be 1 to 79 characters of printable ASCII");
-    }
-    // Plain tEXt is read by more software, but can't hold UTF-8.
-    const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
-    png_text& entry = entries.emplace_back();
-    entry.compression = ascii ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
-    entry.key = const_cast<char*>(keyword.c_str());
-    entry.text = const_cast<char*>(text.c_str());
-    (ascii ? entry.text_length : entry.itxt_length) = text.size();
-  }
-  std::vector<png_bytep> rows;
-  for (int y = 0; y < picture.height; ++y) {
-    rows.push_back(const_cast<png_bytep>(&picture.pixels[std::size_t(y) * picture.width * picture.channels]));
-  }
-  Encoding encoding;
-  if (!encode(encoding, picture, rows.data(), entries.data(), static_cast<int>(entries.size()))) {
-    throw Error(ErrorKind::usage, "the picture can't be made a PNG: " + encoding.failure);
-  }
-  return std::move(encoding.bytes);
+  std::vector<std::byte> bytes;
+  PngBands bands({picture.width, picture.height, picture.channels}, texts,
+                 [&](std::span<const std::byte> more) { bytes.insert(bytes.end(), more.begin(), more.end()); });
+  bands.add(picture);
+  bands.finish();
+  return bytes;
 }
 
 DecodedPicture decode_png(std::span<const std::byte> bytes, const std::string& name) {

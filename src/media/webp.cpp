@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "onestep/error.hpp"
-#include "picture_file.hpp"
+#include "picture_bands.hpp"
 
 namespace onestep {
 namespace {
@@ -33,11 +33,7 @@ std::vector<std::byte> encode_webp(const std::vector<Picture>& frames, double fr
     throw Error(ErrorKind::usage, message.str());
   }
   const int width = frames.front().width, height = frames.front().height;
-  if (width > WEBP_MAX_DIMENSION || height > WEBP_MAX_DIMENSION) {
-    throw Error(ErrorKind::usage, std::to_string(width) + " x " + std::to_string(height) +
-                                      " pixels: a WebP's sides must be at most " + std::to_string(WEBP_MAX_DIMENSION) +
-                                      "; write .png");
-  }
+  require_picture_size(FileKind::webp, {width, height, frames.front().channels});
   // Timestamps are ints, in milliseconds.
   if (frames.size() * 1000 / frame_rate > std::numeric_limits<int>::max()) {
     throw Error(ErrorKind::usage, "the clip is longer than 24 days; raise frame_rate");

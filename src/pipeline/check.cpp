@@ -9,6 +9,7 @@
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
 #include "onestep/tensor/noise.hpp"
+#include "onestep/tensor/sampler.hpp"
 #include "parts.hpp"
 #include "preconditioning.hpp"
 #include "schedule.hpp"
@@ -25,6 +26,44 @@ Check check(const std::string& claim, double found, double allowed) {
 }
 
 double largest(const Tensor& x) { return x.abs().max().item<double>(); }
+
+/// The middle of the axes of a plane, without `margin` at each end.
+Tensor middle(Tensor x, std::int64_t axes, std::int64_t margin) {
+  for (std::int64_t axis = 1; axis <= axes; ++axis) x = x.narrow(-axis, margin, x.size(-axis) - 2 * margin);
+  return x;
+}
+
+/// What a canvas trusts in: beyond the halo nothing is seen, and no place is another. `f` takes samples of any size.
+std::vector<Check> check_halo(const DenoiserFunction& f, const ModelInfo& info, torch::Device device) {
+  const std::int64_t axes = info.sample.shape.size() == 2 ? 1 : 2, halo = *info.sample.halo;
+  std::int64_t step = 1;
+  for (const auto& [name, multiple] : info.sample.multiples) step = std::lcm(step, multiple);
+  // A middle of two steps, the halo, and further what may not be seen.
+  const std::int64_t beyond = (halo / step + 1) * step, side = 2 * step + 2 * beyond;
+  std::vector<std::int64_t> shape = info.sample.shape;
+  for (std::int64_t axis = 1; axis <= axes; ++axis) shape[shape.size() - static_cast<std::size_t>(axis)] = side + step;
+  const double scale = initial_scale(info, info.sigma_max);
+  const Tensor field = on_device(scale * seeded_noise({0}, shape)(0), device);
+  Tensor here = field, there = field;
+  for (std::int64_t axis = 1; axis <= axes; ++axis) {
+    here = here.narrow(-axis, 0, side);
+    there = there.narrow(-axis, step, side);
+  }
+  Tensor changed = here + scale;
+  middle(changed, axes, beyond - halo).copy_(middle(here, axes, beyond - halo));
+  const Tensor drawn = f(here.contiguous(), info.sigma_max), moved = f(there.contiguous(), info.sigma_max);
+  Tensor second = middle(drawn, axes, beyond), first = middle(moved, axes, beyond);
+  for (std::int64_t axis = 1; axis <= axes; ++axis) {
+    second = second.narrow(-axis, step, step);
+    first = first.narrow(-axis, 0, step);
+  }
+  // Another order of sums, in a range of 2: what is seen from afar moves more than that.
+  constexpr double rounding = 1e-4;
+  return {check("beyond its halo of " + std::to_string(halo) + " pixels nothing is seen",
+                largest(middle(f(changed, info.sigma_max) - drawn, axes, beyond)), rounding),
+          check("the same wherever it is, moved by " + std::to_string(step) + (step == 1 ? " pixel" : " pixels"),
+                largest(second - first), rounding)};
+}
 double root_mean_square(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
 
 }  // namespace
@@ -73,6 +112,12 @@ std::vector<Check> Generator::check() const {
         load_torchscript(component_file(file, info, "denoiser"), info, {.device = device, .compile = false}).network;
     check_rows("the same alone and in a batch, as libtorch runs it", *as_it_is,
                Denoiser(*as_it_is, info, condition)(start, info.sigma_max, 0));
+
+    if (info.sample.halo && !default_sizes(info.sample).empty()) {
+      const Denoiser alone(*network, info, first);
+      const auto to_end = [&](const Tensor& x, double sigma) { return alone(x, sigma, 0); };
+      for (Check& one : check_halo(to_end, info, device)) checks.push_back(std::move(one));
+    }
 
     if (info.role == Role::consistency) {
       const double boundary = info.boundary_sigma > 0 ? info.boundary_sigma : info.sigma_min;

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "conditions.hpp"
+#include "leaving.hpp"
 #include "model_file.hpp"
 #include "onestep/tensor/device.hpp"
 #include "onestep/tensor/noise.hpp"
@@ -24,14 +25,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// Leaves a sampler between two network calls.
-struct Stopped {};
-
-/// What the caller's own function threw, on its way to him: it is no failure of the network.
-struct ThrownByCaller {
-  std::exception_ptr exception;
-};
 
 /// Samples that may still be on their way from a GPU.
 class Batch {
@@ -223,13 +216,13 @@ class Drawing {
 NumericalError::NumericalError(const std::string& message, std::vector<std::uint64_t> seeds)
     : Error(ErrorKind::numerical, message), seeds_(std::move(seeds)) {}
 
-Generator::Generator(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Generator::Generator(std::shared_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Generator::Generator(Generator&&) noexcept = default;
 Generator& Generator::operator=(Generator&&) noexcept = default;
 Generator::~Generator() = default;
 
 Generator Generator::load(const std::string& model, const LoadOptions& options) {
-  return Generator(std::unique_ptr<Parts>(new Parts{load_model(model, options)}));
+  return Generator(std::shared_ptr<Parts>(new Parts{load_model(model, options)}));
 }
 
 const ModelInfo& Generator::info() const noexcept { return parts_->info; }

@@ -50,6 +50,21 @@ REFUSED = [
     (["fashion", "--noise", "infinite.npy", "-o", "a.png"], 4, "infinite.npy: draw 1: sample 0 holds infinity"),
     (["fashion", "-o", f"{'n' * 300}.png"], 4, "give a shorter name"),
     (["fashion", "-o", "wrong.npy/a.png"], 4, "Not a directory"),
+    (["fashion"], 2, "--output or --tiles"),
+    (["fashion", "--size", "40", "-o", "a.png"], 2, "--size 40 must be WIDTHxHEIGHT"),
+    (["fashion", "--size", "0x40", "-o", "a.png"], 2, "each in [1, 2147483647]"),
+    (["fashion", "--size", "99999999999999999999x40", "-o", "a.png"], 2, "each in [1, 2147483647]"),
+    (["fashion", "--size", "70000x40", "-o", "a.jpg"], 2, "a JPEG's sides must be at most 65500; write .png"),
+    (["fashion", "--size", "40x17000", "-o", "a.webp"], 2, "a WebP's sides must be at most 16383; write .png"),
+    (["fashion", "--size", "40x40", "-o", "a.npz"], 2, "saved to .png, .jpg, .webp or .npy"),
+    (["fashion", "--size", "40x40", "-n", "2", "-o", "a.png"], 2, "holds one picture of that size, not 2"),
+    (["fashion", "--size", "40x40", "--grid", "-o", "a.png"], 2, "--grid is for samples"),
+    (["fashion", "--size", "40x40", "-n", "2", "--tiles", "a"], 2, "--tiles holds the plane of one seed, not of 2"),
+    (["fashion", "--size", "101x56", "--seamless", "-o", "a.png"], 2, "such as 98 or 112"),
+    (["fashion", "--seamless", "-o", "a.png"], 2, "need --size WIDTHxHEIGHT"),
+    (["fashion", "--size", "40x40", "--at", "5", "-o", "a.png"], 2, "--at 5 must be X,Y"),
+    (["fashion", "--size", "40x40", "--at", "2147483640,0", "-o", "a.png"], 2, "must be at most 2^31"),
+    (["fashion-teacher", "--size", "40x40", "-o", "a.png"], 2, "at most 8, or a period"),
 ]
 
 
@@ -282,6 +297,37 @@ class CommandLine(unittest.TestCase):
         # 8 bytes are the seed's. A megabyte is what the same command's memory differs by from run to run.
         before = most_memory(few)
         self.assertLess(most_memory(many) - before, 8 * (many - few) + 1_000_000)
+
+    def test_a_plane_is_the_same_wherever_it_is_cut(self):
+        def plane(size, at, *more):
+            return self.drawn("--label", "Bag", "--size", size, "--at", at, *more)
+
+        whole = plane("90x50", "-40,-20")
+        self.assertEqual(whole.shape, (1, 1, 50, 90))
+        self.assertTrue(numpy.array_equal(plane("31x17", "-25,-3"), whole[:, :, 17:34, 15:46]))
+        self.assertTrue(numpy.array_equal(plane("31x17", "-25,-3", "--threads", "1"), whole[:, :, 17:34, 15:46]))
+        tile = plane("56x42", "0,0", "--seamless")
+        self.assertTrue(numpy.array_equal(plane("56x42", "28,21", "--seamless"), numpy.roll(tile, (-21, -28), (2, 3))))
+
+    def test_planes_of_several_seeds_go_into_a_folder(self):
+        result = self.run_onestep("generate", "fashion", "-n", "2", "--size", "60x40", "-o", "walls/", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        report = json.loads(result.stdout)
+        self.assertEqual(report["canvas"]["way"], "windows")
+        self.assertEqual(report["canvas"]["size"], [60, 40])
+        self.assertEqual(report["count"], 2)
+        self.assertEqual(sorted(os.listdir(self.folder / "walls")), ["000000.png", "000001.png"])
+        for seed, file in enumerate(report["files"]):
+            image = Image.open(self.folder / file)
+            self.assertEqual(image.size, (60, 40))
+            made = json.loads(image.text["onestep"])
+            self.assertEqual((made["canvas"]["at"], made["request"]["seeds"]), ([0, 0], [seed]))
+
+    def test_compare_shows_planes(self):
+        result = self.run_onestep("compare", "fashion", "fashion-teacher:euler:9", "--size", "56x56", "-n", "1", "-o", "a.png",
+                                  "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual([run["nfe"] for run in json.loads(result.stdout)["runs"]], [1, 9])
 
     def test_too_little_memory_is_told_beforehand(self):
         tiny_models.write(self.folder / "long.pt", Half(),

@@ -82,6 +82,41 @@ TEST(GaussianNoise, IsUncorrelatedAcrossDraws) {
   EXPECT_NEAR(sum / n, 0, 5 / std::sqrt(double{n}));  // five standard errors
 }
 
+TEST(PlaneNoise, BelongsToItsPlaceHoweverItIsCut) {
+  std::vector<float> all(100), part(7);
+  plane_noise(42, 3, -50, -9, all);
+  for (const std::int64_t x : {-50, -47, -4, -1, 0, 1, 43}) {
+    plane_noise(42, 3, x, -9, part);
+    EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + x + 50)) << x;
+  }
+}
+
+TEST(PlaneNoise, UsesSeedLayerAndBothCoordinates) {
+  const auto z = [](std::uint64_t seed, std::uint32_t layer, std::int64_t x, std::int64_t y) {
+    std::vector<float> values(4);
+    plane_noise(seed, layer, x, y, values);
+    return values;
+  };
+  const std::vector<std::vector<float>> all{z(1, 0, 0, 0),  z(2, 0, 0, 0), z(1 + (std::uint64_t{1} << 32), 0, 0, 0),
+                                            z(1, 1, 0, 0),  z(1, 0, 4, 0), z(1, 0, 0, 1),
+                                            z(1, 0, -4, 0), z(1, 0, 0, -1)};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) EXPECT_NE(all[i], all[j]) << i << " " << j;
+  }
+  // Of the sample's noise it is independent: another stream.
+  std::vector<float> sample(4);
+  gaussian_noise(1, 0, sample);
+  EXPECT_NE(all[0], sample);
+}
+
+TEST(PlaneNoise, BeginsAnewAfterTheLastCoordinate) {
+  std::vector<float> across(8), first(4);
+  const std::int64_t end = std::int64_t{1} << 31;
+  plane_noise(1, 0, end - 4, end, across);
+  plane_noise(1, 0, -end, -end, first);
+  EXPECT_TRUE(std::equal(first.begin(), first.end(), across.begin() + 4));
+}
+
 TEST(RandomLabel, CoversAllLabelsEvenly) {
   std::vector<int> counts(10);
   for (std::uint64_t seed = 0; seed < 10'000; ++seed) ++counts.at(random_label(seed, 10));

@@ -263,3 +263,77 @@ latent.mkdir(exist_ok=True)
 for name, module in (("denoiser", SaysItsText()), ("decoder", Doubles()), ("text_encoder", Embeds())):
     torch.jit.save(torch.jit.script(module), str(latent / f"{name}.pt"))
 (latent / "onestep.json").write_text(json.dumps(LATENT))
+
+
+# Models whose samples go on for ever on a canvas. Without a preconditioning: what forward returns is the denoised sample.
+class Local(nn.Module):
+    """Of any size, in colour, from folded pixels: a value depends on those within 7 pixels, and on its label."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(12, 16, 3, padding=1)
+        self.second = nn.Conv2d(16, 12, 3, padding=1)
+        self.labels = nn.Embedding(3, 16)
+
+    def forward(self, x, noise, label):
+        return self.near(x, noise, label)
+
+    def near(self, x, noise, label):
+        scaled = x / (noise * noise + 0.25).sqrt()[:, None, None, None]
+        y = self.first(nn.functional.pixel_unshuffle(scaled, 2)) + self.labels(label)[:, :, None, None]
+        return nn.functional.pixel_shuffle(self.second(nn.functional.silu(y)), 2)
+
+
+class FarSighted(Local):
+    """Claims less than it sees: its halo is one of 7 pixels too."""
+
+    def forward(self, x, noise, label):
+        far = (torch.roll(x, 9, 3) + torch.roll(x, 9, 2)) / (noise + 1)[:, None, None, None]
+        return self.near(x, noise, label) + 0.1 * far
+
+
+class Whole(nn.Module):
+    """Of one size: every value depends on all others and on its place."""
+
+    def forward(self, x, noise):
+        scaled = x / (noise * noise + 0.25).sqrt()[:, None, None, None]
+        place = torch.linspace(-1.0, 1.0, x.size(3), device=x.device)
+        return 0.5 * torch.tanh(scaled) + 0.3 * scaled.mean([1, 2, 3], keepdim=True) + 0.1 * place
+
+
+class Blurs(nn.Module):
+    """The mean of three neighbours in a row, with the deviation 0.5 / sqrt(3) whatever the noise."""
+
+    def forward(self, x, noise):
+        padded = nn.functional.pad(x, [1, 1, 0, 0])
+        mean = (padded[:, :, :, :-2] + padded[:, :, :, 1:-1] + padded[:, :, :, 2:]) / 3.0
+        return 0.5 * mean / noise[:, None, None, None] + 0.25
+
+
+class Hums(nn.Module):
+    """Sound of one length."""
+
+    def forward(self, x, noise):
+        scaled = x / (noise * noise + 0.25).sqrt()[:, None, None]
+        return 0.5 * torch.tanh(scaled) + 0.3 * scaled.mean([1, 2], keepdim=True)
+
+
+def plane_model(name, module, shape, role="consistency", labels=0, **sample):
+    metadata = {
+        "format": 2, "name": name, "role": role, "sample": {"modality": "image", "shape": shape, "range": [-1, 1], **sample},
+        **({"conditions": [{"name": "label", "kind": "class", "count": labels}]} if labels else {}),
+        "network": {"noise_input": {"kind": "sigma"}, "prediction": {"kind": "denoised"}},
+        "noise": {"sigma_min": 0.002, "sigma_max": 80.0},
+    }
+    torch.jit.save(torch.jit.script(module), str(folder / f"{name}.pt"), _extra_files={"onestep.json": json.dumps(metadata)})
+
+
+ANY_SIZE = {"multiple": 2, "default": {"H": 16, "W": 16}}
+plane_model("local", Local(), [3, "H", "W"], labels=3, halo=7, **ANY_SIZE)
+plane_model("local-teacher", Local(), [3, "H", "W"], "diffusion", labels=3, halo=7, **ANY_SIZE)
+plane_model("far-sighted", FarSighted(), [3, "H", "W"], labels=3, halo=7, **ANY_SIZE)
+plane_model("whole", Whole(), [1, 8, 6])
+plane_model("whole-teacher", Whole(), [1, 8, 6], "diffusion")
+plane_model("blurs", Blurs(), [1, "H", "W"], halo=1, default={"H": 16, "W": 16})
+plane_model("hums", Hums(), [2, 12], modality="audio", sample_rate=100)

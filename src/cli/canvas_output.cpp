@@ -1,0 +1,233 @@
+#include "canvas_output.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "arguments.hpp"
+#include "onestep/request_json.hpp"
+#include "output_file.hpp"
+#include "picture_file.hpp"
+
+namespace onestep {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+constexpr int tile_side = 256;  // what viewers of maps take
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+
+/// "-1200,40"
+std::pair<std::int64_t, std::int64_t> parse_place(const std::string& text) {
+  const std::size_t comma = std::min(text.find(','), text.size());
+  const auto whole = [](std::string number) -> std::optional<std::int64_t> {
+    const bool negative = number.starts_with('-');
+    const auto value = parse_whole(number.substr(negative));
+    if (!value || *value > std::uint64_t{1} << 31) return {};
+    return negative ? -static_cast<std::int64_t>(*value) : static_cast<std::int64_t>(*value);
+  };
+  const auto x = whole(text.substr(0, comma)), y = whole(text.substr(std::min(comma + 1, text.size())));
+  if (!x || !y) refuse("--at " + text + " must be X,Y, whole numbers in [-2^31, 2^31), such as -1200,40");
+  return {*x, *y};
+}
+
+/// The tiles of a picture at all scales, each of four of the next: z/x/y.png, z = 0 all of it in one.
+class TilePyramid {
+ public:
+  TilePyramid(const Canvas& canvas, const Rectangle& all, std::string folder, PictureTexts texts)
+      : canvas_(canvas),
+        all_(all),
+        folder_(std::move(folder)),
+        texts_(std::move(texts)),
+        columns_((all.width - 1) / tile_side + 1),
+        rows_((all.height - 1) / tile_side + 1) {
+    while (std::int64_t{1} << deepest_ < std::max(columns_, rows_)) ++deepest_;
+  }
+
+  std::int64_t count() const {
+    std::int64_t count = 0;
+    for (int z = 0; z <= deepest_; ++z) count += across(columns_, z) * across(rows_, z);
+    return count;
+  }
+
+  /// false: stopped.
+  bool write(const std::function<void()>& on_tile, const OnProgress& on_progress, std::stop_token stop) {
+    return drawn(0, 0, 0, on_tile, on_progress, stop).has_value();
+  }
+
+ private:
+  std::int64_t across(std::int64_t tiles, int z) const { return (tiles - 1) / (std::int64_t{1} << (deepest_ - z)) + 1; }
+
+  std::optional<Picture> drawn(int z, std::int64_t x, std::int64_t y, const std::function<void()>& on_tile,
+                               const OnProgress& on_progress, const std::stop_token& stop) {
+    Picture picture;
+    if (z == deepest_) {
+      const Region region =
+          canvas_.region({all_.x + x * tile_side, all_.y + y * tile_side, tile_side, tile_side}, on_progress, stop);
+      if (region.stopped) return {};
+      const DataSpace& data = canvas_.info().data;
+      picture = to_picture(region.values, region.shape, data.range_low, data.range_high);
+    } else {
+      Picture four = blank_picture(2 * tile_side, 2 * tile_side, static_cast<int>(canvas_.info().data.shape[0]));
+      for (int part = 0; part < 4; ++part) {
+        const std::int64_t column = 2 * x + part % 2, row = 2 * y + part / 2;
+        if (column >= across(columns_, z + 1) || row >= across(rows_, z + 1)) continue;
+        const std::optional<Picture> quarter = drawn(z + 1, column, row, on_tile, on_progress, stop);
+        if (!quarter) return {};
+        paste(four, *quarter, part % 2 * tile_side, part / 2 * tile_side);
+      }
+      picture = halved(four);
+    }
+    const fs::path folder = fs::path(folder_) / std::to_string(z) / std::to_string(x);
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) throw Error(ErrorKind::file, folder.string() + ": the folder can't be made: " + error.message());
+    write_file((folder / (std::to_string(y) + ".png")).string(), encode_png(picture, texts_));
+    on_tile();
+    return picture;
+  }
+
+  /// The mean of every four pixels.
+  static Picture halved(const Picture& picture) {
+    Picture half = blank_picture(picture.width / 2, picture.height / 2, picture.channels);
+    const auto at = [&](int x, int y, int c) {
+      return picture.pixels[(std::size_t(y) * picture.width + x) * picture.channels + c];
+    };
+    for (int y = 0; y < half.height; ++y) {
+      for (int x = 0; x < half.width; ++x) {
+        for (int c = 0; c < half.channels; ++c) {
+          const int sum =
+              at(2 * x, 2 * y, c) + at(2 * x + 1, 2 * y, c) + at(2 * x, 2 * y + 1, c) + at(2 * x + 1, 2 * y + 1, c);
+          half.pixels[(std::size_t(y) * half.width + x) * half.channels + c] = static_cast<std::uint8_t>((sum + 2) / 4);
+        }
+      }
+    }
+    return half;
+  }
+
+  const Canvas& canvas_;
+  Rectangle all_;
+  std::string folder_;
+  PictureTexts texts_;
+  std::int64_t columns_, rows_;
+  int deepest_ = 0;
+};
+
+}  // namespace
+
+void CanvasArguments::add_to(CLI::App& command) {
+  command.add_option(
+      "--size", size,
+      "WIDTHxHEIGHT in pixels, such as 3840x2160: a part of an endless plane; of a model with free sizes "
+      "and no halo, of a sample (default: a sample of the model's size)");
+  command.add_option("--at", at, "X,Y of the plane where the picture's upper left corner is (default: 0,0)");
+  command.add_flag("--seamless", seamless, "a picture whose edges meet: the plane begins anew after its --size");
+  command.add_option("--tiles", tiles,
+                     "in place of --output: a folder for z/x/y.png of 256x256 pixels, as viewers of maps read them");
+}
+
+bool CanvasArguments::wanted(const ModelInfo& info) const {
+  if (seamless || !at.empty() || !tiles.empty()) {
+    if (size.empty()) refuse("--seamless, --at and --tiles need --size WIDTHxHEIGHT");
+    return true;
+  }
+  if (size.empty()) return false;
+  if (info.sample.halo) return true;
+  const bool free = !default_sizes(info.sample).empty();
+  const auto [width, height] = parse_extent(size);
+  return !free && info.data.modality == Modality::image &&
+         (width != info.data.shape[2] || height != info.data.shape[1]);
+}
+
+nlohmann::ordered_json facts_of(const CanvasOutput& output, bool seamless) {
+  const Rectangle& r = output.rectangle;
+  const CanvasReport& report = output.report;
+  return {{"size", {r.width, r.height}},
+          {"at", {r.x, r.y}},
+          {"seamless", seamless},
+          {"way", report.exact ? "exact" : "windows"},
+          {"window", {report.window_width, report.window_height}},
+          {"margin", report.margin}};
+}
+
+CanvasOutput draw_canvases(
+    const Generator& generator, const Request& request, const CanvasArguments& arguments,
+    const std::function<std::string(std::uint64_t seed)>& file_of,
+    const std::function<std::vector<std::pair<std::string, std::string>>(nlohmann::ordered_json)>& texts, bool quiet) {
+  const ModelInfo& info = generator.info();
+  if (info.data.modality != Modality::image)
+    refuse("--size is for pictures; " + info.name + " makes " + name_of(info.data.modality));
+  CanvasOutput output;
+  const auto [width, height] = parse_extent(arguments.size);
+  output.rectangle = {0, 0, width, height};
+  if (!arguments.at.empty()) std::tie(output.rectangle.x, output.rectangle.y) = parse_place(arguments.at);
+  CanvasOptions options;
+  if (arguments.seamless) {
+    options.period_width = width;
+    options.period_height = height;
+  }
+  const auto canvas_of = [&](std::size_t i) {
+    Request one = request;
+    one.seeds = {request.seeds[i]};
+    if (!request.labels.empty()) one.labels = {request.labels[i % request.labels.size()]};
+    if (!request.tokens.empty()) one.tokens = {request.tokens[i % request.tokens.size()]};
+    return std::pair(Canvas(generator, one, options), one);
+  };
+  if (!arguments.tiles.empty() && request.seeds.size() > 1)
+    refuse("--tiles holds the plane of one seed, not of " + std::to_string(request.seeds.size()));
+
+  // All that can go wrong is found before anything is drawn.
+  for (std::size_t i = 0; i < std::min<std::size_t>(request.seeds.size(), 1); ++i) {
+    const Canvas canvas = canvas_of(i).first;
+    if (arguments.tiles.empty()) require_savable(file_of(request.seeds[i]), canvas, output.rectangle);
+  }
+
+  Interrupt interrupt;
+  ProgressBar bar(quiet);
+  output.labels = Json::array();
+  const auto started = Clock::now();
+  for (std::size_t i = 0; i < request.seeds.size() && !output.stopped; ++i) {
+    const auto [canvas, one] = canvas_of(i);
+    output.report = canvas.report();
+    Json made{{"model", info.name},
+              {"sampler", output.report.sampler},
+              {"options", parts_of(request.sampler).options},
+              {"levels", output.report.levels},
+              {"seeds", one.seeds},
+              {"labels", Json::array({output.report.label ? Json(*output.report.label) : Json()})}};
+    Request again = one;
+    if (output.report.label) again.labels = {*output.report.label};
+    made["request"] = Json::parse(to_json(again, info));
+    made["canvas"] = facts_of(output, arguments.seamless);
+    SaveOptions save;
+    save.texts = texts(std::move(made));
+
+    const auto seeds = static_cast<std::int64_t>(request.seeds.size()), before = static_cast<std::int64_t>(i);
+    if (arguments.tiles.empty()) {
+      const OnProgress on_progress = [&](const Progress& one_of_all) {
+        interrupt.poll();
+        bar.show({before * one_of_all.calls + one_of_all.calls_done, seeds * one_of_all.calls, before, seeds});
+      };
+      const std::string file = file_of(request.seeds[i]);
+      output.stopped = !save_region(file, canvas, output.rectangle, save, on_progress, interrupt.token());
+      if (!output.stopped) output.files.push_back(file);
+    } else {
+      TilePyramid tiles(canvas, output.rectangle, arguments.tiles, save.texts);
+      std::int64_t done = 0;
+      const auto on_tile = [&] { bar.show({++done, tiles.count(), done, tiles.count()}); };
+      output.stopped = !tiles.write(
+          on_tile, [&](const Progress&) { interrupt.poll(); }, interrupt.token());
+      output.files.push_back(arguments.tiles);
+    }
+    if (output.stopped) break;
+    ++output.finished;
+    output.labels.push_back(output.report.label ? Json(*output.report.label) : Json());
+  }
+  output.seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  return output;
+}
+
+}  // namespace onestep

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "onestep/canvas.hpp"
+#include "terminal.hpp"
+
+namespace onestep {
+
+/// What `generate` takes to draw a part of an endless plane in place of a sample.
+struct CanvasArguments {
+  std::string size, at, tiles;
+  bool seamless = false;
+
+  void add_to(CLI::App& command);
+  /// Whether it is one that is asked for; a model whose samples have free sizes but no halo draws one of that size.
+  bool wanted(const ModelInfo& info) const;
+};
+
+/// What was drawn, for the report.
+struct CanvasOutput {
+  CanvasReport report;
+  Rectangle rectangle;
+  std::vector<std::string> files;
+  std::int64_t finished = 0;      ///< Seeds.
+  nlohmann::ordered_json labels;  ///< Of these seeds.
+  bool stopped = false;
+  double seconds = 0;
+};
+
+/// Draws the plane of every seed of the request to file_of(seed), or, with --tiles, of its one seed to a folder. texts
+/// makes of these facts what a picture says of itself.
+CanvasOutput draw_canvases(
+    const Generator& generator, const Request& request, const CanvasArguments& arguments,
+    const std::function<std::string(std::uint64_t seed)>& file_of,
+    const std::function<std::vector<std::pair<std::string, std::string>>(nlohmann::ordered_json)>& texts, bool quiet);
+
+/// As JSON: where and how.
+nlohmann::ordered_json facts_of(const CanvasOutput& output, bool seamless);
+
+}  // namespace onestep
