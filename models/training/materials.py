@@ -38,9 +38,12 @@ class Materials:
     """What was read of a folder. Crops are drawn at scale 1, [3, 128, 128], or at 1/2, [3, 64, 64], four times as many."""
 
     shape = [3, SIDE, SIDE]
+    # As Pictures.noise. The colours of 128x128 pixels are settled at levels from 6 to 80, which need an eighth of the crops.
+    noise = (0.0, 1.7)
 
-    def __init__(self, folder: Path, part: str = "train"):
-        """part: train, or held_out, the tenth that no training sees."""
+    def __init__(self, folder: Path, part: str = "train", power: float = 0.5):
+        """part: train, or held_out, the tenth that no training sees. Labels are drawn as often as the number of their files, to
+        this power, has it: 1/2 draws small classes more often than their files would have it, large ones less; 0 all alike."""
         from PIL import Image
 
         self.held_out = Materials(folder, "held_out") if part == "train" else None
@@ -70,8 +73,7 @@ class Materials:
                        (", a tenth of the files held out" if part == "train" else ""))
         turned = torch.tensor([name in TURNED for name in self.names])
         self.turned = turned[self.labels]
-        # Small classes are drawn more often than their files would have it, large ones less.
-        self.chances = torch.bincount(self.labels).float().rsqrt()[self.labels]
+        self.chances = torch.bincount(self.labels).float().pow(power - 1)[self.labels]
 
     @staticmethod
     def _stack(pictures: list[np.ndarray], side: int) -> Tensor:
@@ -111,6 +113,18 @@ class Materials:
             picture = picture.flip(2) if turn & 1 else picture
             x[at] = picture.rot90(turn >> 1, (1, 2)) if self.turned[which] else picture
         return Crops(x, self.labels[index], weight / weight.mean())
+
+    def squares(self, count: int) -> tuple[Tensor, Tensor]:
+        """About `count` crops of 64x64 pixels, half of them at scale 1 and half at 1/2, in [-1, 1], and their labels."""
+        large, small = self.draw(-(-count // 8), 1), self.draw(-(-count // 8), 2)
+        return torch.cat([cut(large.x), small.x]), torch.cat([large.labels.repeat_interleave(4), small.labels])
+
+
+def cut(x: Tensor, side: int = SIDE // 2) -> Tensor:
+    """The squares that pictures [N, C, H, W] are made of, one picture's after another's: [N H W / side^2, C, side, side]."""
+    n, c, height, width = x.shape
+    squares = x.view(n, c, height // side, side, width // side, side).permute(0, 2, 4, 1, 3, 5)
+    return squares.reshape(-1, c, side, side)
 
 
 Dataset = Pictures | Materials  # what the stages of training draw from

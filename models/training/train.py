@@ -72,8 +72,8 @@ def train_teacher(pictures: Dataset, config: Config, options: argparse.Namespace
     def loss_of(denoise, crops: data.Crops) -> torch.Tensor:
         x0 = crops.x.to(device)
         label = torch.where(torch.rand(len(x0)) < 0.1, config.labels, crops.labels).to(device)
-        # A wider spread at higher levels than EDM's N(-1.2, 1.2): on small pictures the class is settled there.
-        sigma = (torch.randn(len(x0)) * 1.4 - 0.8).exp().to(device)
+        mean, spread = pictures.noise
+        sigma = (torch.randn(len(x0)) * spread + mean).exp().to(device)
         noisy = x0 + sigma.view(-1, 1, 1, 1) * torch.randn(x0.shape).to(device)
         weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
         error = (crops.weight.to(device) * (denoise(noisy, sigma, label) - x0).square()).mean(dim=(1, 2, 3))

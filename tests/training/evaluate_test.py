@@ -47,6 +47,7 @@ for levels in ([80.0], [80.0, 0.8], [80.0, 5.0, 0.8]):
     assert abs(consistency(exact, (200_000,), levels).std() - 1) < 0.005
 
 # The committed classifier on the real test pictures: about as good as published small networks (0.93, issue of the data set).
-accuracy = classifier.accuracy(classifier.load(), data.fashion_mnist("t10k"))
+test = data.fashion_mnist("t10k")
+accuracy = classifier.accuracy(classifier.load(), test.pixels, test.labels)
 assert accuracy > 0.92, accuracy
 print(f"ok; the classifier's accuracy on the test pictures is {accuracy:.4f}")
