@@ -41,7 +41,7 @@ def draw_trajectories(teacher: nn.Module, labels: Tensor, shape: tuple[int, ...]
     levels = [SIGMA_MAX, *[s for s in further.tolist() if s < 0.98 * SIGMA_MAX]]
     points = []
     for part in labels.split(batch):
-        x = torch.randn(len(part), *shape).to(part.device) * SIGMA_MAX
+        x = torch.randn(len(part), *shape, device=part.device) * SIGMA_MAX
 
         def denoise(y: Tensor, sigma: float, label: Tensor = part) -> Tensor:
             return teacher(y, torch.full((len(y),), sigma, device=y.device), label)

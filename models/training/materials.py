@@ -73,6 +73,7 @@ class Materials:
                        (", a tenth of the files held out" if part == "train" else ""))
         turned = torch.tensor([name in TURNED for name in self.names])
         self.turned = turned[self.labels]
+        self._colours: Tensor | None = None
         self.chances = torch.bincount(self.labels).float().pow(power - 1)[self.labels]
 
     @staticmethod
@@ -93,26 +94,51 @@ class Materials:
         return round(float(values.std()), 3)
 
     def draw(self, count: int, scale: int | None = None) -> Crops:
-        """`count` crops at scale 1, or four times as many at 1/2: as many pixels. scale: 1, 2 (for 1/2), or either by chance.
-        Crops that wrap are rolled; of the others, all counts but what is beside the seam."""
+        """`count` crops at scale 1, or four times as many at 1/2: as many pixels. scale: 1, 2 (for 1/2), or either by chance."""
         scale = scale or 1 + int(torch.randint(2, ()))
-        side = SIDE // scale
-        index = torch.multinomial(self.chances, count * scale**2, replacement=True)
-        x = torch.empty(len(index), 3, side, side)
-        weight = torch.ones(len(index), 1, side, side)
-        for at, (which, turn) in enumerate(zip(index.tolist(), torch.randint(8, (len(index),)).tolist())):
-            across, down = torch.randint(SIDE, (2,)).tolist()
-            if which < len(self.seamless):
-                picture = self.seamless[which].roll((down, across), (1, 2))
-            else:
-                across, down = across % (SLACK + 1), down % (SLACK + 1)
-                picture = self.cut[which - len(self.seamless), :, down:down + SIDE, across:across + SIDE]
-                weight[at] = F.pad(torch.ones(1, side - 2 * SEAM, side - 2 * SEAM), (SEAM,) * 4)
-            picture = picture.float() / 127.5 - 1
-            picture = F.avg_pool2d(picture, scale) if scale > 1 else picture
-            picture = picture.flip(2) if turn & 1 else picture
-            x[at] = picture.rot90(turn >> 1, (1, 2)) if self.turned[which] else picture
-        return Crops(x, self.labels[index], weight / weight.mean())
+        return self.crops_of(torch.multinomial(self.chances, count * scale**2, replacement=True), scale)
+
+    def nearest(self, colours: Tensor, labels: Tensor) -> Tensor:
+        """Of each row, the picture of its label whose mean colour is nearest to [N, 3]; of any label where it is none."""
+        if self._colours is None:
+            self._colours = torch.cat([p.float().mean(dim=(2, 3)).cpu() for p in (self.seamless, self.cut)]) / 127.5 - 1
+        other = (self.labels != labels.unsqueeze(1)) & (labels < len(self.names)).unsqueeze(1)
+        return (torch.cdist(colours, self._colours) + 1e3 * other).argmin(dim=1)
+
+    def crops_of(self, index: Tensor, scale: int = 1) -> Crops:
+        """A crop of every picture of the index. Those that wrap are rolled; of the others, all counts but what is beside the
+        seam."""
+        side, count = SIDE // scale, len(index)
+        turned, flips, transposed = self.turned[index], torch.rand(2, count) < 0.5, torch.rand(count) < 0.5
+        flips[0] &= turned  # rows; that of the columns suits every class
+        # The rows and columns of its picture that each crop is made of.
+        place = torch.arange(SIDE).expand(2, count, SIDE)
+        place = torch.where(flips.unsqueeze(2), SIDE - 1 - place, place) + torch.randint(SIDE, (2, count, 1))
+        weight = torch.ones(count, 1, side, side)
+        pictures = torch.empty(count, 3, SIDE, SIDE, dtype=torch.uint8, device=self.seamless.device)
+        whole = index < len(self.seamless)
+        for stack, chosen, which in ((self.seamless, whole, index), (self.cut, ~whole, index - len(self.seamless))):
+            rows, columns = place[:, chosen] % SIDE if stack is self.seamless else self._within_slack(place[:, chosen])
+            at = which[chosen].view(-1, 1, 1), torch.arange(3).view(1, 3, 1), rows.unsqueeze(1)
+            x = stack[tuple(i.to(stack.device) for i in at)]  # whole rows, which is quick
+            pictures[chosen.to(stack.device)] = x.gather(3, columns[:, None, None].to(x.device).expand(-1, 3, SIDE, -1))
+        weight[~whole] = F.pad(torch.ones(1, side - 2 * SEAM, side - 2 * SEAM), (SEAM,) * 4)
+        x = F.avg_pool2d(pictures.float(), scale) / 127.5 - 1
+        x = torch.where((transposed & turned).view(-1, 1, 1, 1).to(x.device), x.transpose(2, 3), x)
+        return Crops(x, self.labels[index], (weight / weight.mean()).to(x.device))
+
+    @staticmethod
+    def _within_slack(place: Tensor) -> Tensor:
+        """Rows or columns that began anywhere now begin in the slack."""
+        least = place.amin(dim=2, keepdim=True)
+        return place - least + least % (SLACK + 1)
+
+    def to(self, device: str) -> "Materials":
+        """The same, with the pictures, from which crops are made, on a device."""
+        self.seamless, self.cut = self.seamless.to(device), self.cut.to(device)
+        if self.held_out is not None:
+            self.held_out.to(device)
+        return self
 
     def squares(self, count: int) -> tuple[Tensor, Tensor]:
         """About `count` crops of 64x64 pixels, half of them at scale 1 and half at 1/2, in [-1, 1], and their labels."""

@@ -17,6 +17,7 @@ from materials import Dataset, Materials
 from network import UNetConfig
 from optimizer import optimizers
 from perceptual import FINE, MULTISCALE, PerceptualNetwork, train_perceptual
+from textures import TextureDistillation
 from trainer import OutOfTime, train
 
 Config = UNetConfig | EquivariantConfig
@@ -74,7 +75,7 @@ def train_teacher(pictures: Dataset, config: Config, options: argparse.Namespace
         label = torch.where(torch.rand(len(x0)) < 0.1, config.labels, crops.labels).to(device)
         mean, spread = pictures.noise
         sigma = (torch.randn(len(x0)) * spread + mean).exp().to(device)
-        noisy = x0 + sigma.view(-1, 1, 1, 1) * torch.randn(x0.shape).to(device)
+        noisy = x0 + sigma.view(-1, 1, 1, 1) * torch.randn(x0.shape, device=device)
         weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
         error = (crops.weight.to(device) * (denoise(noisy, sigma, label) - x0).square()).mean(dim=(1, 2, 3))
         return (weight * error).mean()
@@ -113,18 +114,22 @@ def train_student(pictures: Dataset, config: Config, teacher: Denoiser, perceptu
     compiled = torch.compile(Denoiser(network, sigma_data, SIGMA_MIN), dynamic=False, disable=options.no_compile)
     teacher = torch.compile(teacher.requires_grad_(False).eval(), dynamic=False, disable=options.no_compile)
     features = torch.compile(perceptual.features, dynamic=False, disable=options.no_compile)
-    with torch.no_grad():
-        channels = [f.shape[1] for f in perceptual.features(torch.zeros(2, *pictures.shape, device=device))]
-    discriminator = Discriminator(channels, config.labels).to(device)
-    loss = Distillation(compiled, teacher, features, discriminator, pictures, options.batch, options.pool,
-                        options.seed, device)
+    given = {"batch": options.student_batch, "pool": options.pool, "seed": options.seed, "device": device}
+    learning, discriminator = optimizers(network, muon=options.muon, adam=options.adam), None
+    if options.model == "materials":
+        loss = TextureDistillation(compiled, teacher, features, pictures, **given)
+    else:
+        with torch.no_grad():
+            channels = [f.shape[1] for f in perceptual.features(torch.zeros(2, *pictures.shape, device=device))]
+        discriminator = Discriminator(channels, config.labels).to(device)
+        learning.append(torch.optim.Adam(discriminator.parameters(), lr=1e-3, betas=(0.5, 0.99)))
+        loss = Distillation(compiled, teacher, features, discriminator, pictures, **given)
 
     def sheet(average, path):
         write_sheet(Denoiser(average, sigma_data, SIGMA_MIN), pictures, device, path)
 
-    judge = torch.optim.Adam(discriminator.parameters(), lr=1e-3, betas=(0.5, 0.99))
-    average = train("student", network, [*optimizers(network, muon=options.muon, adam=options.adam), judge], loss,
-                    images=options.student_images, batch=options.batch, folder=options.output, seed=options.seed,
+    average = train("student", network, learning, loss,
+                    images=options.student_images, batch=options.student_batch, folder=options.output, seed=options.seed,
                     about=about, sheet=sheet, every=options.sheet_every,
                     beside=discriminator, deadline=options.deadline)
     return Denoiser(average, sigma_data, SIGMA_MIN)
@@ -132,9 +137,9 @@ def train_student(pictures: Dataset, config: Config, teacher: Denoiser, perceptu
 
 # Materials have 5 to 20 times the pixels of garments, so that fewer do.
 DEFAULTS = {"garments": {"teacher_images": 2_000_000, "student_images": 2_000_000, "perceptual_images": 600_000, "batch": 128,
-                         "pool": 2048, "sheet_every": 100_000},
-            "materials": {"teacher_images": 500_000, "student_images": 500_000, "perceptual_images": 100_000, "batch": 32,
-                          "pool": 256, "sheet_every": 10_000}}
+                         "student_batch": 128, "pool": 2048, "sheet_every": 100_000},
+            "materials": {"teacher_images": 500_000, "student_images": 500_000, "perceptual_images": 30_000, "batch": 32,
+                          "student_batch": 16, "pool": 256, "sheet_every": 10_000}}
 
 
 def by_model(name: str) -> str:
@@ -159,6 +164,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start-student-from", type=Path, metavar="CHECKPOINT",
                         help="begin the student from an earlier student's weights instead of the teacher's")
     parser.add_argument("--batch", type=int, help=f"pictures a step (default {by_model('batch')})")
+    parser.add_argument("--student-batch", type=int, help=f"the same for the student (default {by_model('student_batch')})")
     parser.add_argument("--muon", type=float, default=5e-4, help="step of the matrices (default %(default)s)")
     parser.add_argument("--adam", type=float, default=1e-3, help="step of all else (default %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -177,7 +183,8 @@ def parse() -> argparse.Namespace:
     if options.smoke:
         small = 16 if options.model == "garments" else 4
         options.teacher_images = options.perceptual_images = options.student_images = 24 * small
-        options.batch, options.pool, options.sheet_every, options.no_compile = small, 2 * small, 4 * small, True
+        options.batch = options.student_batch = small
+        options.pool, options.sheet_every, options.no_compile = 2 * small, 4 * small, True
     for name, value in DEFAULTS[options.model].items():
         if getattr(options, name) is None:
             setattr(options, name, value)
@@ -189,7 +196,7 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     if options.model == "materials":
-        pictures = Materials(options.data)
+        pictures = Materials(options.data).to(options.device)
         widths = (16, 24, 32) if options.smoke else EquivariantConfig.widths
         config = EquivariantConfig(channels=3, labels=len(pictures.names), widths=widths)
     else:
