@@ -66,7 +66,7 @@ def train_perceptual(pictures: Dataset, layers: Layers, *, images: int, batch: i
         across, down = torch.randint(0, 5, (2,)).tolist()
         height, width = x.shape[2:]
         x = F.pad(x, (2, 2, 2, 2), mode="replicate")[:, :, down:down + height, across:across + width]
-        x = torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x, x.flip(3))
+        x = torch.where((torch.rand(len(x), 1, 1, 1) < 0.5).to(x.device), x, x.flip(3))
         return F.cross_entropy(run(x.to(device)), crops.labels.to(device), label_smoothing=0.1)
 
     average = train("perceptual", network, optimizers(network, muon=1e-3, adam=2e-3), loss, images=images, batch=batch,
