@@ -42,14 +42,16 @@ def install(venv: Path) -> Path:
 
 
 class Bench:
-    def __init__(self, onestep: Path, python: Path, work: Path, threads: int, device: str):
+    def __init__(self, onestep: Path, python: Path, work: Path, threads: int, device: str, cores: int | None = None):
+        """cores: on which the threads are (none: one each)."""
+        self.cores = cores or threads
         self.onestep, self.python, self.work, self.threads, self.device = onestep, python, work, threads, device
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1",
                             "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor")}
 
     def start(self, *command: object, **options) -> subprocess.Popen:
         return subprocess.Popen([str(word) for word in command], env=self.environment, text=True,
-                                preexec_fn=partial(processor.keep_to, self.threads), **options)
+                                preexec_fn=partial(processor.keep_to, self.cores), **options)
 
     def script(self, name: str, *arguments: object) -> str:
         """One of the scripts beside this one; what it printed."""

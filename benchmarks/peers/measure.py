@@ -48,8 +48,11 @@ def measure_call(call: Call, expected: numpy.ndarray, precision: str, seconds: f
         begin = time.perf_counter()
         call()
         times.append(time.perf_counter() - begin)
-    return {"median_seconds": statistics.median(times), "fastest_seconds": min(times), "runs": len(times),
-            "precision": precision, "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    times.sort()
+    percentile = lambda fraction: times[round(fraction * (len(times) - 1))]
+    return {"images_per_second": len(expected) * len(times) / sum(times), "median_seconds": statistics.median(times),
+            "p95_seconds": percentile(0.95), "p99_seconds": percentile(0.99), "fastest_seconds": times[0],
+            "slowest_seconds": times[-1], "runs": len(times), "precision": precision, "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 
 
 def run_onestep(*command: str) -> tuple[str, int]:
@@ -79,8 +82,7 @@ def measure_onestep(program: str, precision: str, batch: dict[str, numpy.ndarray
     report = json.loads(printed)
     check(generated, batch["samples"], report["precision"])
     row = report["results"][0]
-    return {**{key: row[key] for key in ("median_seconds", "fastest_seconds", "runs")}, "precision": report["precision"],
-            "peak_bytes": peak}
+    return {**row, "precision": report["precision"], "peak_bytes": peak}
 
 
 def main() -> None:

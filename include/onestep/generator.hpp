@@ -176,8 +176,9 @@ class Generator {
 /// Throws Error (model).
 std::pair<std::string, ModelInfo> describe_model(const std::string& model);
 
-/// CPU threads of all network calls of this process, in [1, 1024]. Default: one a physical core. Threads do not live on
-/// in a child of fork(): in one, set 1 before anything else, or the first call waits for ever.
+/// CPU threads of all network calls of this process, in [1, 1024]; calls at the same time share them. Default:
+/// OMP_NUM_THREADS, or one for each core of the affinity mask, no more than the CPU quota of the control groups. A
+/// child of fork() starts its own; docs/design.md, "Threads", says what else there is to know.
 void set_threads(int threads);
 
 }  // namespace onestep

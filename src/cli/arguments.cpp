@@ -90,7 +90,7 @@ void MachineArguments::add_to(CLI::App& command) {
           "auto, fp32, bf16, or fp16 on a GPU; auto: bf16 where this CPU or GPU is fast at it and the samples stay the "
           "same, else fp32 (default: auto)")
       ->group("Machine");
-  command.add_option("--threads", threads, "CPU threads, 1 or more (default: one a core)")->group("Machine");
+  command.add_option("--threads", threads, "CPU threads, 1 to 1024 (default: one a core)")->group("Machine");
   command
       .add_flag("--no-engine", as_it_is, "let libtorch run the network as it is, without compiling it for this machine")
       ->group("Machine");

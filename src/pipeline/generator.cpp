@@ -1,6 +1,5 @@
 #include "onestep/generator.hpp"
 
-#include <ATen/Parallel.h>
 #include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -17,6 +16,7 @@
 #include "plan.hpp"
 #include "preconditioning.hpp"
 #include "shipped_models.hpp"
+#include "threads.hpp"
 #include "torch_error.hpp"
 
 namespace onestep {
@@ -123,6 +123,7 @@ class Drawing {
  private:
   Batch draw(const Rows& rows) {
     const torch::InferenceMode guard;
+    const LibtorchThreads alone(1);  // between network calls there is little to do
     const Condition condition = condition_of(model_, request_, rows, plan_.guidance);
     const NoiseSource z = noise_of(rows);
     const Denoiser denoiser(*model_.network, model_.info, condition);
@@ -267,7 +268,7 @@ void set_threads(int threads) {
     throw Error(ErrorKind::usage, "threads = " + std::to_string(threads) + " must lie in [1, " +
                                       std::to_string(most_threads) + "]; as many as the machine has cores are best");
   }
-  at::set_num_threads(threads);
+  use_threads(threads);
 }
 
 }  // namespace onestep

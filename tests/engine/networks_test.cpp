@@ -1,5 +1,4 @@
 // Whole networks, compiled, against the same files run by TorchScript.
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/script.h>
 
@@ -12,6 +11,7 @@
 #include "network_files.hpp"
 #include "onestep/error.hpp"
 #include "onestep/tensor/denoiser.hpp"
+#include "threads.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -144,10 +144,10 @@ TEST_P(Shipped, GiveTheSameBitsWithAnyNumberOfThreadsAndCallers) {
   const torch::InferenceMode guard;
   const auto network = file_.compiled();
   const NetworkInput input = input_of(file_.info, 40);
-  const int threads = at::get_num_threads();
-  at::set_num_threads(1);
+  const int before = threads();
+  use_threads(1);
   const Tensor alone = network->forward(input);
-  at::set_num_threads(3);
+  use_threads(3);
   EXPECT_TRUE(torch::equal(network->forward(input), alone));
   EXPECT_TRUE(torch::equal(network->forward(input.row(9)), alone.narrow(0, 9, 1)));
   std::vector<Tensor> results(4);
@@ -156,7 +156,7 @@ TEST_P(Shipped, GiveTheSameBitsWithAnyNumberOfThreadsAndCallers) {
     for (Tensor& result : results) callers.emplace_back([&] { result = network->forward(input); });
   }
   for (const Tensor& result : results) EXPECT_TRUE(torch::equal(result, alone));
-  at::set_num_threads(threads);
+  use_threads(before);
 }
 
 TEST_P(Shipped, TakeInputsThatAreNotContiguous) {

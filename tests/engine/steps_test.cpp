@@ -30,23 +30,22 @@ class Bench {
     return rows;
   }
 
-  void run(const Step& step, std::int64_t workers) {
+  void run(const std::unique_ptr<Step>& step, std::int64_t threads) {
     memory_.resize(static_cast<std::size_t>(total_ * samples_ + kernels::overread), std::nanf(""));
-    std::vector<double> shared(static_cast<std::size_t>(step.shared_doubles() * samples_));
-    Team team(workers, step.scratch_bytes());
+    std::vector<std::byte> shared(static_cast<std::size_t>(step->shared_bytes() * samples_));
     Run run = this->view();
     run.shared = shared.data();
-    run.team = &team;
-    step.run(run);
+    run.threads = run.cut_for = threads;
+    run_steps({&step, 1}, run);
   }
 
-  /// Runs it on one worker, then on several, which have to make the same numbers.
-  void run_on_any(const Step& step) {
+  /// Runs it on one thread, then on several, which have to make the same numbers.
+  void run_on_any(const std::unique_ptr<Step>& step) {
     run(step, 1);
-    const std::vector<float> one_worker = numbers();
-    for (const std::int64_t workers : {5, 7}) {
-      run(step, workers);
-      EXPECT_EQ(numbers(), one_worker) << workers << " workers";
+    const std::vector<float> one_thread = numbers();
+    for (const std::int64_t threads : {2, 3, 16}) {
+      run(step, threads);
+      EXPECT_EQ(numbers(), one_thread) << threads << " threads";
     }
   }
 
@@ -139,7 +138,7 @@ void expect_the_sum(const Shape& shape, const Gather& gather, bool whole_image,
       const auto image = whole_image ? std::optional(WholeImage{shape.height, shape.width}) : std::nullopt;
       const auto step = convolution_step(convolution, image, unit, packed_weights);
       algorithm = step->describe();
-      bench.run(*step, workers);
+      bench.run(step, workers);
       if (workers == 1) one_worker = bench.numbers();
       EXPECT_EQ(bench.numbers(), one_worker) << algorithm << " depends on the number of workers";
     }
@@ -222,7 +221,7 @@ TEST(GroupNormalization, IsThatOfDoublePrecisionForEveryShapeAndFarMeans) {
         const auto scale = random_numbers(channels, 1), shift = random_numbers(channels, 2);
         n.multiplier = row_of(scale);
         n.addend = row_of(shift);
-        bench.run(*normalization_step(n), 3);
+        bench.run(normalization_step(n), 3);
         const std::int64_t group = channels / groups;
         for (std::int64_t s = 0; s < 2; ++s) {
           for (std::int64_t c = 0; c < channels; ++c) {
@@ -264,7 +263,7 @@ TEST(RowNormalization, DoesNotDependOnTheWorkers) {
     n.multiplier = row_of(scale);
     n.addend = row_of(shift);
     const auto step = normalization_step(n);
-    bench.run_on_any(*step);
+    bench.run_on_any(step);
     for (std::int64_t s = 0; s < 3; ++s) {
       for (std::int64_t r = 0; r < 300; ++r) {
         double mean = 0, square = 0;
@@ -291,7 +290,7 @@ TEST(Attention, IsThatOfDoublePrecisionAndDoesNotDependOnTheWorkers) {
       };
       const View output{out.buffer, 0, {heads, tokens, depth}, {depth, out.stride, 1}};
       const auto step = attention_step({part(0), part(1), part(2), output, 0.3f});
-      bench.run_on_any(*step);
+      bench.run_on_any(step);
       for (std::int64_t s = 0; s < samples; ++s) {
         for (std::int64_t h = 0; h < heads; ++h) {
           for (std::int64_t t = 0; t < tokens; ++t) {
@@ -329,7 +328,7 @@ TEST(MatrixProduct, IsThatOfDoublePrecisionAndDoesNotDependOnTheWorkers) {
       const auto step = matrix_product_step({{a.buffer, 0, {heads, rows, depth}, {depth, a.stride, 1}},
                                              {b.buffer, 0, {heads, depth, columns}, {depth, 1, b.stride}},
                                              {out.buffer, 0, {heads, rows, columns}, {columns, out.stride, 1}}});
-      bench.run_on_any(*step);
+      bench.run_on_any(step);
       for (std::int64_t s = 0; s < samples; ++s) {
         for (std::int64_t h = 0; h < heads; ++h) {
           for (std::int64_t i = 0; i < rows; ++i) {
@@ -357,7 +356,7 @@ TEST(Softmax, IsTakenOverItsDimensionAlone) {
       return View{rows.buffer, 0, {pixels, heads, depth}, {rows.stride, depth, 1}};
     };
     const auto step = softmax_step({all(x), all(y), dimension, 2});
-    bench.run_on_any(*step);
+    bench.run_on_any(step);
     const std::vector<std::int64_t> sizes{pixels, heads, depth};
     for (std::int64_t s = 0; s < samples; ++s) {
       for (std::int64_t p = 0; p < pixels; ++p) {
@@ -395,7 +394,7 @@ TEST(Copy, PutsEveryNumberInItsPlace) {
         }
         if (apart == 2) source.strides[0] = 0;  // an expanded dimension
         const View target{to.buffer, 0, sizes, {15, 15, 5, 1}};
-        bench.run(*copy_step({source, target, 2}), workers);
+        bench.run(copy_step({source, target, 2}), workers);
         for (std::int64_t s = 0; s < 2; ++s) {
           for (std::int64_t i = 0; i < 30; ++i) {
             const std::int64_t place =
@@ -412,7 +411,9 @@ class Touches : public Step {
  public:
   Touches(std::vector<std::size_t> reads, std::vector<std::size_t> writes)
       : reads_(std::move(reads)), writes_(std::move(writes)) {}
-  void run(const Run&) const override {}
+  std::int64_t items(const Run&, std::int64_t) const override { return 0; }
+  double cost(const Run&, std::int64_t) const override { return 0; }
+  void do_item(const Run&, std::int64_t, std::int64_t, std::byte*) const override {}
   std::vector<std::size_t> reads() const override { return reads_; }
   std::vector<std::size_t> writes() const override { return writes_; }
   std::string describe() const override { return ""; }
@@ -436,21 +437,6 @@ TEST(Memory, IsSharedByBuffersThatAreNotNeededAtTheSameTimeOnly) {
   EXPECT_TRUE(apart(0, 1));
   EXPECT_TRUE(apart(1, 2));
   EXPECT_TRUE(apart(2, 3));
-}
-
-TEST(Team, DoesEveryItemOnceAndPassesErrorsOn) {
-  Team team(4, 100);
-  std::vector<std::atomic<int>> done(1000);
-  team.share(1000, [&](std::int64_t item, std::byte* scratch) {
-    scratch[99] = std::byte{1};
-    ++done[static_cast<std::size_t>(item)];
-  });
-  for (const auto& count : done) EXPECT_EQ(count, 1);
-  EXPECT_THROW(team.share(100,
-                          [](std::int64_t item, std::byte*) {
-                            if (item == 50) throw std::runtime_error("no");
-                          }),
-               std::runtime_error);
 }
 
 // What lowering gets wrong is an error, and no other memory is read.

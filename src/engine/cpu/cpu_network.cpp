@@ -1,10 +1,8 @@
 #include "cpu/cpu_network.hpp"
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <list>
 #include <mutex>
@@ -13,6 +11,8 @@
 #include "libtorch/require_near.hpp"
 #include "lower/lower.hpp"
 #include "run/scratch.hpp"
+#include "run/team.hpp"
+#include "threads.hpp"
 #include "torch_error.hpp"
 #include "trace/trace.hpp"
 
@@ -24,28 +24,17 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// Callers at work in this process: they share the threads.
-std::atomic<int> callers{0};
-
-struct Caller {
-  Caller() { ++callers; }
-  ~Caller() { --callers; }
-};
-
 /// Memory for one run at a time.
 struct Workspace {
   std::vector<float> floats;
-  std::vector<double> shared;
-  std::optional<Team> team;
+  std::vector<std::byte> shared;
 
   /// As much as a run of `samples` samples needs, or more.
-  void make_room(const Program& program, std::int64_t samples, std::int64_t workers) {
+  void make_room(const Program& program, std::int64_t samples) {
     const auto wanted = static_cast<std::size_t>(program.workspace * samples + kernels::overread);
     if (floats.size() < wanted) floats = std::vector<float>(wanted);
-    const auto doubles = static_cast<std::size_t>(program.shared_doubles * samples);
-    if (shared.size() < doubles) shared = std::vector<double>(doubles);
-    if (!team || team->workers() != workers || team->scratch_bytes() < program.scratch_bytes)
-      team.emplace(workers, program.scratch_bytes);
+    const auto bytes = static_cast<std::size_t>(program.shared_bytes * samples);
+    if (shared.size() < bytes) shared = std::vector<std::byte>(bytes);
   }
 };
 
@@ -69,6 +58,20 @@ class WorkspacePool {
   std::list<std::unique_ptr<Workspace>> free_;
 };
 
+/// Samples dealt out whole, some of them a part.
+class Groups : public Work {
+ public:
+  Groups(std::int64_t count, std::function<void(std::int64_t)> compute) : count_(count), compute_(std::move(compute)) {}
+
+  std::int64_t stages() const override { return 1; }
+  std::int64_t parts(std::int64_t) const override { return count_; }
+  void compute(std::int64_t, std::int64_t group, std::byte*) const override { compute_(group); }
+
+ private:
+  std::int64_t count_;
+  std::function<void(std::int64_t)> compute_;
+};
+
 /// A program, and what runs it.
 class CompiledShape {
  public:
@@ -76,24 +79,27 @@ class CompiledShape {
       : program_(std::move(program)), unit_(unit), pool_(pool) {}
 
   Tensor run(const NetworkInput& input) const {
-    const Caller caller;
+    const LibtorchThreads alone(1);
     const Tensor x = input.x.contiguous();
     Tensor output = new_output(x.size(0));
     const std::int64_t samples = x.size(0);
     const std::vector<Conditions::Record> records = program_.conditions->records(input);
 
-    const std::int64_t threads = at::in_parallel_region() ? 1 : std::max(1, at::get_num_threads() / callers.load());
-    // Samples apart where there are enough of them: threads then never wait for each other.
-    const std::int64_t each = samples_at_once(divide_up(samples, threads));
+    const std::int64_t own = threads_of_each_caller(threads());
+    // Samples apart where there are enough of them: threads then seldom wait for each other.
+    const std::int64_t each = samples_at_once(divide_up(samples, own));
     const std::int64_t groups = divide_up(samples, each);
-    if (groups < threads) {
-      run_rows(x, output, 0, samples, records, threads, nullptr);
-      return output;
+    const auto run_some = [&](std::int64_t first, std::int64_t last, std::int64_t cut_for) {
+      run_rows(x, output, first, last - first, records, cut_for, nullptr);
+    };
+    if (groups < own) {
+      run_some(0, samples, own);
+    } else {
+      do_together(
+          Groups(groups,
+                 [&](std::int64_t group) { run_some(group * samples / groups, (group + 1) * samples / groups, 1); }),
+          threads());
     }
-    Team(std::min(threads, groups), 0).share(groups, [&](std::int64_t group, std::byte*) {
-      const std::int64_t first = group * samples / groups, last = (group + 1) * samples / groups;
-      run_rows(x, output, first, last - first, records, 1, nullptr);
-    });
     return output;
   }
 
@@ -111,7 +117,7 @@ class CompiledShape {
     for (int turn = 0; turn < 2; ++turn) {  // the first warms up
       const auto started = Clock::now();
       const auto records = program_.conditions->records(input);
-      run_rows(x, output, 0, x.size(0), records, at::get_num_threads(), &report.steps);
+      run_rows(x, output, 0, x.size(0), records, threads(), &report.steps);
       report.seconds = seconds_since(started);
     }
     return report;
@@ -134,10 +140,10 @@ class CompiledShape {
   }
 
   void run_rows(const Tensor& x, Tensor& output, std::int64_t first, std::int64_t samples,
-                const std::vector<Conditions::Record>& records, std::int64_t workers,
+                const std::vector<Conditions::Record>& records, std::int64_t cut_for,
                 std::vector<EngineStep>* steps) const {
     auto workspace = pool_.take();
-    workspace->make_room(program_, samples, workers);
+    workspace->make_room(program_, samples);
     std::vector<const float*> conditions;
     for (std::int64_t i = 0; i < samples; ++i)
       conditions.push_back(records[static_cast<std::size_t>(first + i)]->data());
@@ -152,11 +158,17 @@ class CompiledShape {
     run.output = output.mutable_data_ptr<float>() + first * run.output_size;
     run.conditions = conditions.data();
     run.shared = workspace->shared.data();
-    run.team = &*workspace->team;
-    for (std::size_t i = 0; i < program_.steps.size(); ++i) {
-      const auto started = Clock::now();
-      program_.steps[i]->run(run);
-      if (steps) (*steps)[i].seconds = seconds_since(started);
+    run.threads = threads();
+    run.cut_for = cut_for;
+    run.warnings = c10::WarningUtils::get_warning_handler();
+    if (!steps) {
+      run_steps(program_.steps, run);
+    } else {
+      for (std::size_t i = 0; i < program_.steps.size(); ++i) {
+        const auto started = Clock::now();
+        run_steps(std::span(program_.steps).subspan(i, 1), run);
+        (*steps)[i].seconds = seconds_since(started);
+      }
     }
     pool_.give_back(std::move(workspace));
   }

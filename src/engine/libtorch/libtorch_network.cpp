@@ -6,6 +6,7 @@
 #include "libtorch/computes_in.hpp"
 #include "onestep/error.hpp"
 #include "onestep/tensor/device.hpp"
+#include "threads.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -24,6 +25,7 @@ class LibtorchNetwork : public Network {
  protected:
   Tensor run(const NetworkInput& input) override {
     const torch::InferenceMode guard;
+    const LibtorchThreads all(threads());
     const torch::Device device = input.x.device();
     // A network may write to its inputs, which are the caller's.
     std::vector<torch::IValue> inputs{input.x.clone()};

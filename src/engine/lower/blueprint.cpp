@@ -196,8 +196,7 @@ Program Blueprint::finish(std::optional<kernels::bf16::Unit> unit, PackedWeights
   program_.output_sizes = sizes(trace_.result);
   program_.workspace = plan_memory(program_.steps, program_.buffers);
   for (const auto& step : program_.steps) {
-    program_.scratch_bytes = std::max(program_.scratch_bytes, step->scratch_bytes());
-    program_.shared_doubles = std::max(program_.shared_doubles, step->shared_doubles());
+    program_.shared_bytes = std::max(program_.shared_bytes, step->shared_bytes());
   }
   return std::move(program_);
 }

@@ -9,7 +9,7 @@ namespace {
 
 namespace bf16 = kernels::bf16;
 
-/// Rows of bf16 that a worker has converted for itself, and what becomes of each of them.
+/// Rows of bf16 that a thread has converted for itself, and what becomes of each of them.
 struct Block {
   bf16::Number* rows;
   float** outputs;
@@ -28,15 +28,19 @@ class Bf16Convolution : public ConvolutionStep {
     c_.weights = {};
   }
 
+  double cost(const Run& run, std::int64_t pass) const override {
+    return bf16_price(unit_) * ConvolutionStep::cost(run, pass);
+  }
+
   std::string algorithm() const override { return std::string("bf16 (") + bf16::name(unit_) + ")"; }
 
  protected:
   std::int64_t stride() const { return bf16::padded(depth()); }
   std::int64_t panels() const { return divide_up(columns(), bf16::panel_width); }
 
-  // Two items a worker: a part converts its rows again.
-  std::int64_t parts_of(std::int64_t items, std::int64_t workers) const {
-    return column_parts(items, workers, 2, panels());
+  // Two items a thread: a part converts its rows again.
+  std::int64_t parts_of(std::int64_t blocks, std::int64_t threads) const {
+    return column_parts(blocks, threads, 2, panels());
   }
 
   std::int64_t block_bytes(std::int64_t rows, std::int64_t outputs) const {
@@ -95,23 +99,26 @@ class Gathered : public Bf16Convolution {
 
   std::int64_t scratch_bytes() const override { return block_bytes(taps_ * rows_, rows_); }
 
-  void run(const Run& run) const override {
+  Cut cut_for(const Run& run) const override {
+    const std::int64_t rows = run.samples * c_.output.count;
+    const std::int64_t blocks =
+        std::max(divide_up(rows, rows_), std::min(run.cut_for, divide_up(rows, bf16::tile_rows)));
+    return {blocks, parts_of(blocks, run.cut_for)};
+  }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
     const std::int64_t pixels = c_.output.count, rows = run.samples * pixels;
-    const std::int64_t workers = run.team->workers();
-    const std::int64_t blocks = std::max(divide_up(rows, rows_), std::min(workers, divide_up(rows, bf16::tile_rows)));
-    const std::int64_t parts = parts_of(blocks, workers);
-    run.team->share(blocks * parts, [&](std::int64_t item, std::byte* memory) {
-      const std::int64_t b = item / parts, first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
-      const Block block = take_block(memory, taps_ * rows_, rows_);
-      for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t sample = (first + i) / pixels, pixel = (first + i) % pixels;
-        for (std::int64_t t = 0; t < taps_; ++t) {
-          convert(run, sample, source(pixel, t), block, t * rows_ + i);
-        }
-        set_destination(run, sample, pixel, block, i);
+    const auto [blocks, parts] = cut_for(run);
+    const std::int64_t b = item / parts, first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
+    const Block block = take_block(memory, taps_ * rows_, rows_);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t sample = (first + i) / pixels, pixel = (first + i) % pixels;
+      for (std::int64_t t = 0; t < taps_; ++t) {
+        convert(run, sample, source(pixel, t), block, t * rows_ + i);
       }
-      multiply(block, count, offsets_, item % parts, parts);
-    });
+      set_destination(run, sample, pixel, block, i);
+    }
+    multiply(block, count, offsets_, item % parts, parts);
   }
 
  private:
@@ -132,24 +139,36 @@ class Windowed : public Bf16Convolution {
 
   std::int64_t scratch_bytes() const override { return block_bytes(converted(most_rows_), most_rows_ * pitch_); }
 
-  void run(const Run& run) const override {
-    const std::int64_t workers = run.team->workers(), height = image_.height;
-    // Large images in bands of rows, small ones several at once with a row of padding between them.
-    const std::int64_t wanted = std::clamp(run.samples * height * pitch_ / (2 * workers), least, most);
-    const std::int64_t bands = divide_up(height, std::clamp<std::int64_t>(wanted / pitch_, 1, height));
-    const std::int64_t at_once =
-        bands > 1 ? 1 : std::clamp<std::int64_t>(wanted / ((height + 1) * pitch_), 1, run.samples);
-    const std::int64_t groups = divide_up(run.samples, at_once), parts = parts_of(groups * bands, workers);
-    run.team->share(groups * bands * parts, [&](std::int64_t item, std::byte* memory) {
-      const std::int64_t part = item % parts, band = item / parts % bands, group = item / parts / bands;
-      compute(run, group * run.samples / groups, (group + 1) * run.samples / groups, band * height / bands,
-              (band + 1) * height / bands, part, parts, memory);
-    });
+  Cut cut_for(const Run& run) const override {
+    const auto [bands, groups] = blocks_for(run);
+    return {groups * bands, parts_of(groups * bands, run.cut_for)};
+  }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
+    const std::int64_t height = image_.height, parts = cut_for(run).parts;
+    const auto [bands, groups] = blocks_for(run);
+    const std::int64_t part = item % parts, band = item / parts % bands, group = item / parts / bands;
+    compute(run, group * run.samples / groups, (group + 1) * run.samples / groups, band * height / bands,
+            (band + 1) * height / bands, part, parts, memory);
   }
 
  private:
   // Pixels computed at once: enough that the weights are read seldom, and few enough for the second-level cache.
   static constexpr std::int64_t least = 64, most = 512;
+
+  struct Blocks {
+    std::int64_t bands, groups;
+  };
+
+  /// Large images in bands of rows, small ones several at once with a row of padding between them.
+  Blocks blocks_for(const Run& run) const {
+    const std::int64_t height = image_.height;
+    const std::int64_t wanted = std::clamp(run.samples * height * pitch_ / (2 * run.cut_for), least, most);
+    const std::int64_t bands = divide_up(height, std::clamp<std::int64_t>(wanted / pitch_, 1, height));
+    const std::int64_t at_once =
+        bands > 1 ? 1 : std::clamp<std::int64_t>(wanted / ((height + 1) * pitch_), 1, run.samples);
+    return {bands, divide_up(run.samples, at_once)};
+  }
 
   /// Rows of the block that `rows` rows of pixels need, with those that the last tile reads beyond them.
   std::int64_t converted(std::int64_t rows) const { return (rows + 2) * pitch_ + 2 + bf16::tile_rows; }

@@ -34,39 +34,41 @@ class Direct : public ConvolutionStep {
     return Scratch::bytes<float*>(taps_ * block) + 3 * Scratch::bytes<float*>(block);
   }
 
-  void run(const Run& run) const override {
-    const std::int64_t pixels = c_.output.count, rows = run.samples * pixels, blocks = divide_up(rows, block);
-    const std::int64_t all_panels = panels(columns());
-    // With four items a worker or more none waits long for the last.
-    const std::int64_t parts = column_parts(blocks, run.team->workers(), 4, all_panels);
-    run.team->share(blocks * parts, [&](std::int64_t item, std::byte* memory) {
-      const std::int64_t b = item / parts, part = item % parts;
-      const std::int64_t first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
-      Scratch scratch(memory);
-      const float** a = scratch.take<const float*>(taps_ * count);
-      const Destination to{scratch.take<float*>(count), scratch.take<const float*>(count),
-                           scratch.take<const float*>(count)};
-      for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t sample = (first + i) / pixels, pixel = (first + i) % pixels;
-        const float* input = run.at(c_.input, sample);
-        for (std::int64_t t = 0; t < taps_; ++t) {
-          const std::int64_t row = source(pixel, t);
-          a[t * count + i] = row < 0 ? zeros_.data() : input + row * c_.input.stride;
-        }
-        set_destination(run, sample, pixel, 0, to, i);
+  Cut cut_for(const Run& run) const override {
+    const std::int64_t blocks = divide_up(run.samples * c_.output.count, block);
+    // With four items a thread or more none waits long for the last.
+    return {blocks, column_parts(blocks, run.cut_for, 4, panels(columns()))};
+  }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
+    const std::int64_t pixels = c_.output.count, rows = run.samples * pixels, all_panels = panels(columns());
+    const auto [blocks, parts] = cut_for(run);
+    const std::int64_t b = item / parts, part = item % parts;
+    const std::int64_t first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
+    Scratch scratch(memory);
+    const float** a = scratch.take<const float*>(taps_ * count);
+    const Destination to{scratch.take<float*>(count), scratch.take<const float*>(count),
+                         scratch.take<const float*>(count)};
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t sample = (first + i) / pixels, pixel = (first + i) % pixels;
+      const float* input = run.at(c_.input, sample);
+      for (std::int64_t t = 0; t < taps_; ++t) {
+        const std::int64_t row = source(pixel, t);
+        a[t * count + i] = row < 0 ? zeros_.data() : input + row * c_.input.stride;
       }
-      const kernels::Epilogue end = epilogue(to);
-      kernels::multiply({.rows = count,
-                         .taps = taps_,
-                         .depth = depth(),
-                         .a = a,
-                         .packed = packed_->data(),
-                         .columns = columns(),
-                         .first_panel = part * all_panels / parts,
-                         .last_panel = (part + 1) * all_panels / parts,
-                         .outputs = to.outputs,
-                         .epilogue = &end});
-    });
+      set_destination(run, sample, pixel, 0, to, i);
+    }
+    const kernels::Epilogue end = epilogue(to);
+    kernels::multiply({.rows = count,
+                       .taps = taps_,
+                       .depth = depth(),
+                       .a = a,
+                       .packed = packed_->data(),
+                       .columns = columns(),
+                       .first_panel = part * all_panels / parts,
+                       .last_panel = (part + 1) * all_panels / parts,
+                       .outputs = to.outputs,
+                       .epilogue = &end});
   }
 
  private:
@@ -114,19 +116,21 @@ class Winograd : public ConvolutionStep {
            2 * Scratch::bytes<float*>(block_) + Scratch::bytes<float*>(positions) + 3 * Scratch::bytes<float*>(m_ * m_);
   }
 
-  void run(const Run& run) const override {
-    const std::int64_t tiles = down_ * across_, all = run.samples * tiles;
-    // Blocks of nearly the same size, no larger than planned. Where there are few tiles the workers share the columns,
+  Cut cut_for(const Run& run) const override {
+    // Blocks of nearly the same size, no larger than planned. Where there are few tiles the threads share the columns,
     // so that each reads its part of the weights alone.
     constexpr std::int64_t enough = 24;
-    const std::int64_t workers = run.team->workers();
-    const std::int64_t blocks = std::max(divide_up(all, block_), std::min(all / enough, workers));
-    const std::int64_t parts = blocks >= workers ? 1 : std::min(divide_up(workers, blocks), panels(columns()));
-    run.team->share(blocks * parts, [&](std::int64_t item, std::byte* memory) {
-      const std::int64_t b = item / parts, part = item % parts;
-      compute(run, b * all / blocks, (b + 1) * all / blocks, part * panels(columns()) / parts,
-              (part + 1) * panels(columns()) / parts, memory);
-    });
+    const std::int64_t all = run.samples * down_ * across_;
+    const std::int64_t blocks = std::max(divide_up(all, block_), std::min(all / enough, run.cut_for));
+    const std::int64_t parts = std::min(divide_up(run.cut_for, blocks), panels(columns()));
+    return {blocks, blocks >= run.cut_for ? 1 : parts};
+  }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
+    const auto [blocks, parts] = cut_for(run);
+    const std::int64_t b = item / parts, part = item % parts, all = run.samples * down_ * across_;
+    compute(run, b * all / blocks, (b + 1) * all / blocks, part * panels(columns()) / parts,
+            (part + 1) * panels(columns()) / parts, memory);
   }
 
  private:
@@ -232,10 +236,8 @@ Algorithm cheapest(const Convolution& c, const std::optional<WholeImage>& image,
     consider((products + filter) * depth * columns + 4 * products * (depth + columns), {false, m});
   }
   if (unit) {
-    // What is emulated is what AMX would do, whose tiles have an eighth of float32's price, converted numbers included.
-    const double price = *unit == kernels::bf16::Unit::avx512 ? 0.5 : 0.125;
     const auto filled = [](std::int64_t channels) { return static_cast<double>(kernels::bf16::padded(channels)); };
-    consider(price * (static_cast<double>(c.output.count) + fetch) * static_cast<double>(taps) *
+    consider(bf16_price(*unit) * (static_cast<double>(c.output.count) + fetch) * static_cast<double>(taps) *
                  filled(c.input.channels) * filled(c.output.channels),
              {true, 0});
   }

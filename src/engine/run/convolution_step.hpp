@@ -11,10 +11,15 @@ inline std::int64_t taps_of(const Convolution& convolution) {
   return convolution.gather ? convolution.gather->taps : 1;
 }
 
-/// Parts into which a matrix of so many panels of columns is split, so that `items` items become about `each` a worker.
-inline std::int64_t column_parts(std::int64_t items, std::int64_t workers, std::int64_t each, std::int64_t panels) {
-  return std::clamp<std::int64_t>(divide_up(each * workers, items), 1, workers == 1 ? 1 : panels);
+/// Parts into which a matrix of so many panels of columns is split, so that `blocks` blocks of rows become about `each`
+/// items a thread.
+inline std::int64_t column_parts(std::int64_t blocks, std::int64_t threads, std::int64_t each, std::int64_t panels) {
+  return std::clamp<std::int64_t>(divide_up(each * threads, blocks), 1, threads == 1 ? 1 : panels);
 }
+
+/// What a product in bf16 costs. What is emulated is what AMX would do, whose tiles have an eighth of float32's price,
+/// converted numbers included.
+inline double bf16_price(kernels::bf16::Unit unit) { return unit == kernels::bf16::Unit::avx512 ? 0.5 : 0.125; }
 
 /// What all algorithms have in common: what they read and write, and the epilogue.
 class ConvolutionStep : public Step {
@@ -35,8 +40,25 @@ class ConvolutionStep : public Step {
     return text + kernels::with_activation(c_.activation);
   }
 
+  std::int64_t items(const Run& run, std::int64_t) const override {
+    const Cut cut = cut_for(run);
+    return cut.blocks * cut.parts;
+  }
+  double cost(const Run& run, std::int64_t) const override {
+    // The weights are fetched for the price of some rows.
+    constexpr std::int64_t fetch = 8;
+    return static_cast<double>((run.samples * c_.output.count + fetch) * taps_of(c_)) *
+           static_cast<double>(depth() * columns());
+  }
+
  protected:
   virtual std::string algorithm() const = 0;
+
+  /// An item is one part of the columns of one block of rows.
+  struct Cut {
+    std::int64_t blocks, parts;
+  };
+  virtual Cut cut_for(const Run& run) const = 0;
 
   std::int64_t depth() const { return c_.input.channels; }
   std::int64_t columns() const { return c_.output.channels; }

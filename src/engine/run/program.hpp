@@ -10,8 +10,7 @@ struct Program {
   std::vector<std::unique_ptr<Step>> steps;
   std::vector<Buffer> buffers;
   std::int64_t workspace = 0;                   ///< Floats a sample.
-  std::int64_t scratch_bytes = 0;               ///< A worker.
-  std::int64_t shared_doubles = 0;              ///< A sample.
+  std::int64_t shared_bytes = 0;                ///< A sample.
   std::vector<std::int64_t> output_sizes = {};  ///< Of one sample, [1, ...].
   std::unique_ptr<Conditions> conditions;
 };

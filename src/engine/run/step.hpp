@@ -1,12 +1,15 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "run/team.hpp"
+namespace c10 {
+class WarningHandler;
+}
 
 namespace onestep::engine {
 
@@ -48,8 +51,10 @@ struct Run {
   std::int64_t input_size = 0;               ///< Floats of a sample's input,
   std::int64_t output_size = 0;              ///< and of its output.
   const float* const* conditions = nullptr;  ///< [samples]
-  double* shared = nullptr;                  ///< What a step's workers tell each other.
-  Team* team = nullptr;
+  std::byte* shared = nullptr;               ///< What a step's items tell each other.
+  std::int64_t threads = 1;                  ///< Of this process, for all callers,
+  std::int64_t cut_for = 1;                  ///< and those for which the work is cut.
+  c10::WarningHandler* warnings = nullptr;   ///< The caller's, for what libtorch warns of on other threads.
 
   float* at(std::size_t buffer, std::int64_t sample) const {
     return workspace + buffers[buffer].offset * samples + buffers[buffer].size * sample;
@@ -61,20 +66,31 @@ struct Run {
   }
 };
 
-/// One step of a compiled network.
+/// One step of a compiled network: passes one after another, each of items that several threads do in any order.
 class Step {
  public:
   virtual ~Step() = default;
 
-  virtual void run(const Run& run) const = 0;
-  /// Bytes that one worker needs for itself.
+  virtual std::int64_t passes() const { return 1; }
+  virtual std::int64_t items(const Run& run, std::int64_t pass) const = 0;
+  /// Of all items of a pass, about, in multiplications of float32.
+  virtual double cost(const Run& run, std::int64_t pass) const = 0;
+  virtual void do_item(const Run& run, std::int64_t pass, std::int64_t item, std::byte* scratch) const = 0;
+
+  /// Bytes that one thread needs for itself.
   virtual std::int64_t scratch_bytes() const { return 0; }
-  /// Doubles a sample that its workers need together.
-  virtual std::int64_t shared_doubles() const { return 0; }
+  /// Bytes a sample that its items need together.
+  virtual std::int64_t shared_bytes() const { return 0; }
   virtual std::vector<std::size_t> reads() const = 0;
   virtual std::vector<std::size_t> writes() const = 0;
   /// What it does, for people: "convolution 3x3, Winograd F(4, 3) + residual".
   virtual std::string describe() const = 0;
 };
+
+/// What reading or writing one number costs.
+inline constexpr double touch = 8;
+
+/// Runs steps one after another, on this thread and on others.
+void run_steps(std::span<const std::unique_ptr<Step>> steps, const Run& run);
 
 }  // namespace onestep::engine

@@ -11,8 +11,27 @@
 namespace onestep::engine {
 namespace {
 
-/// Rows that are worth a worker's attention at a time.
-constexpr std::int64_t some_rows = 128;
+/// Some rows of a sample: one of the items into which all samples' rows are cut.
+struct Some {
+  static constexpr std::int64_t most = 32;
+
+  std::int64_t sample, first, last;
+
+  Some(std::int64_t item, std::int64_t rows) {
+    const std::int64_t items = divide_up(rows, most), part = item % items;
+    sample = item / items;
+    first = part * rows / items;
+    last = (part + 1) * rows / items;
+  }
+  static std::int64_t items(const Run& run, std::int64_t rows) { return run.samples * divide_up(rows, most); }
+};
+
+double numbers(const Run& run, const Rows& rows) {
+  return static_cast<double>(run.samples) * static_cast<double>(rows.count) * static_cast<double>(rows.channels);
+}
+double numbers(const Run& run, const View& view) {
+  return static_cast<double>(run.samples) * static_cast<double>(element_count(view.sizes));
+}
 
 /// A sample's rows from `first` on.
 kernels::Input input_from(const Run& run, const Rows& rows, std::int64_t sample, std::int64_t first) {
@@ -31,48 +50,71 @@ class GroupNormalizationStep : public Step {
   std::string describe() const override {
     return "group normalization + scale, shift" + kernels::with_activation(n_.activation);
   }
-  std::int64_t scratch_bytes() const override { return 2 * Scratch::bytes<float>(channels() + kernels::overread); }
-  /// Moments of every part of every sample.
-  std::int64_t shared_doubles() const override { return parts() * 2 * channels(); }
+  /// Moments of every portion of a sample; then a multiplier and an addend of each of its channels.
+  std::int64_t shared_bytes() const override {
+    return Scratch::bytes<double>(portions() * 2 * channels()) +
+           2 * Scratch::bytes<float>(channels() + kernels::overread);
+  }
 
-  void run(const Run& run) const override {
-    const std::int64_t rows = n_.input.count, sample_doubles = shared_doubles();
-    run.team->share(run.samples * parts(), [&](std::int64_t item, std::byte*) {
-      const std::int64_t sample = item / parts(), part = item % parts();
-      const std::int64_t first = part * rows / parts(), last = (part + 1) * rows / parts();
-      double* sums = run.shared + sample * sample_doubles + part * 2 * channels();
-      std::fill(sums, sums + 2 * channels(), 0.0);
-      const float* x = run.at(n_.input, sample);
-      // Relative to the first row, so that a mean far from zero does not drown the variance.
-      kernels::moments(x + first * n_.input.stride, last - first, n_.input.stride, channels(), x, sums,
-                       sums + channels());
-    });
-    run.team->share(run.samples * parts(), [&](std::int64_t item, std::byte* memory) {
-      const std::int64_t sample = item / parts(), part = item % parts();
-      const std::int64_t first = part * rows / parts(), last = (part + 1) * rows / parts();
-      Scratch scratch(memory);
-      float* multiplier = scratch.take<float>(channels() + kernels::overread);
-      float* addend = scratch.take<float>(channels() + kernels::overread);
-      const float* x = run.at(n_.input, sample);
-      coefficients(run, sample, x, run.shared + sample * sample_doubles, multiplier, addend);
-      kernels::affine({.rows = last - first,
+  std::int64_t passes() const override { return 3; }
+  std::int64_t items(const Run& run, std::int64_t pass) const override {
+    return pass == 0 ? run.samples * portions() : pass == 1 ? run.samples : Some::items(run, n_.input.count);
+  }
+  double cost(const Run& run, std::int64_t pass) const override {
+    if (pass == 1) return touch * static_cast<double>(run.samples * portions() * 2 * channels());
+    return 2 * touch * numbers(run, n_.input);
+  }
+
+  void do_item(const Run& run, std::int64_t pass, std::int64_t item, std::byte*) const override {
+    if (pass == 0) {
+      sum_portion(run, item / portions(), item % portions());
+    } else if (pass == 1) {
+      find_coefficients(run, item);
+    } else {
+      const Some some(item, n_.input.count);
+      const Shared shared = of(run, some.sample);
+      kernels::affine({.rows = some.last - some.first,
                        .channels = channels(),
-                       .x = input_from(run, n_.input, sample, first),
-                       .multiplier = multiplier,
-                       .addend = addend,
+                       .x = input_from(run, n_.input, some.sample, some.first),
+                       .multiplier = shared.multiplier,
+                       .addend = shared.addend,
                        .activation = n_.activation,
-                       .y = output_from(run, n_.output, sample, first)});
-    });
+                       .y = output_from(run, n_.output, some.sample, some.first)});
+    }
   }
 
  private:
   std::int64_t channels() const { return n_.input.channels; }
-  /// No more of them than workers can use: each part of the second pass sums the moments of all of the first.
-  std::int64_t parts() const { return std::min<std::int64_t>(divide_up(n_.input.count, some_rows), 16); }
+  /// Of rows, whose moments are summed one after another. Of the shape alone, as sums are to be the same on any number
+  /// of threads.
+  std::int64_t portions() const { return std::min<std::int64_t>(divide_up(n_.input.count, 128), 16); }
+
+  struct Shared {
+    double* moments;  ///< [portions][2][channels]
+    float *multiplier, *addend;
+  };
+  Shared of(const Run& run, std::int64_t sample) const {
+    Scratch shared(run.shared + sample * shared_bytes());
+    double* const moments = shared.take<double>(portions() * 2 * channels());
+    float* const multiplier = shared.take<float>(channels() + kernels::overread);
+    return {moments, multiplier, shared.take<float>(channels() + kernels::overread)};
+  }
+
+  void sum_portion(const Run& run, std::int64_t sample, std::int64_t portion) const {
+    const std::int64_t rows = n_.input.count;
+    const std::int64_t first = portion * rows / portions(), last = (portion + 1) * rows / portions();
+    double* sums = of(run, sample).moments + portion * 2 * channels();
+    std::fill(sums, sums + 2 * channels(), 0.0);
+    const float* x = run.at(n_.input, sample);
+    // Relative to the first row, so that a mean far from zero does not drown the variance.
+    kernels::moments(x + first * n_.input.stride, last - first, n_.input.stride, channels(), x, sums,
+                     sums + channels());
+  }
 
   /// The normalization as a multiplier and an addend of each channel.
-  void coefficients(const Run& run, std::int64_t sample, const float* shift, const double* moments, float* multiplier,
-                    float* addend) const {
+  void find_coefficients(const Run& run, std::int64_t sample) const {
+    const float* shift = run.at(n_.input, sample);
+    const auto [moments, multiplier, addend] = of(run, sample);
     const float* scale = run.at(n_.multiplier, sample);
     const float* offset = run.at(n_.addend, sample);
     const std::int64_t group = channels() / n_.groups;
@@ -97,22 +139,12 @@ class GroupNormalizationStep : public Step {
 
   double sum(const double* moments, std::int64_t which) const {
     double total = 0;
-    for (std::int64_t part = 0; part < parts(); ++part) total += moments[part * 2 * channels() + which];
+    for (std::int64_t portion = 0; portion < portions(); ++portion) total += moments[portion * 2 * channels() + which];
     return total;
   }
 
   Normalization n_;
 };
-
-/// Calls work(sample, first row, last row) for parts of all rows of all samples.
-void share_rows(const Run& run, std::int64_t rows,
-                const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& work) {
-  const std::int64_t parts = divide_up(rows, some_rows);
-  run.team->share(run.samples * parts, [&](std::int64_t item, std::byte*) {
-    const std::int64_t part = item % parts;
-    work(item / parts, part * rows / parts, (part + 1) * rows / parts);
-  });
-}
 
 class RowNormalizationStep : public Step {
  public:
@@ -125,19 +157,21 @@ class RowNormalizationStep : public Step {
            kernels::with_activation(n_.activation);
   }
 
-  void run(const Run& run) const override {
-    share_rows(run, n_.input.count, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
-      kernels::normalize_rows({.rows = last - first,
-                               .channels = n_.input.channels,
-                               .x = input_from(run, n_.input, sample, first),
-                               .multiplier = run.at(n_.multiplier, sample),
-                               .addend = run.at(n_.addend, sample),
-                               .epsilon = n_.epsilon,
-                               .floor = n_.floor,
-                               .centered = centered(),
-                               .activation = n_.activation,
-                               .y = output_from(run, n_.output, sample, first)});
-    });
+  std::int64_t items(const Run& run, std::int64_t) const override { return Some::items(run, n_.input.count); }
+  double cost(const Run& run, std::int64_t) const override { return 3 * touch * numbers(run, n_.input); }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte*) const override {
+    const Some some(item, n_.input.count);
+    kernels::normalize_rows({.rows = some.last - some.first,
+                             .channels = n_.input.channels,
+                             .x = input_from(run, n_.input, some.sample, some.first),
+                             .multiplier = run.at(n_.multiplier, some.sample),
+                             .addend = run.at(n_.addend, some.sample),
+                             .epsilon = n_.epsilon,
+                             .floor = n_.floor,
+                             .centered = centered(),
+                             .activation = n_.activation,
+                             .y = output_from(run, n_.output, some.sample, some.first)});
   }
 
  private:
@@ -160,18 +194,20 @@ class AffineStep : public Step {
     return (a_.residual ? "addition" : "scale, shift") + kernels::with_activation(a_.activation);
   }
 
-  void run(const Run& run) const override {
-    share_rows(run, a_.input.count, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
-      kernels::affine({.rows = last - first,
-                       .channels = a_.input.channels,
-                       .x = input_from(run, a_.input, sample, first),
-                       .multiplier = run.at(a_.multiplier, sample),
-                       .addend = run.at(a_.addend, sample),
-                       .residual = a_.residual ? input_from(run, *a_.residual, sample, first) : kernels::Input{},
-                       .residual_scale = a_.residual_scale,
-                       .activation = a_.activation,
-                       .y = output_from(run, a_.output, sample, first)});
-    });
+  std::int64_t items(const Run& run, std::int64_t) const override { return Some::items(run, a_.input.count); }
+  double cost(const Run& run, std::int64_t) const override { return 3 * touch * numbers(run, a_.input); }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte*) const override {
+    const auto [sample, first, last] = Some(item, a_.input.count);
+    kernels::affine({.rows = last - first,
+                     .channels = a_.input.channels,
+                     .x = input_from(run, a_.input, sample, first),
+                     .multiplier = run.at(a_.multiplier, sample),
+                     .addend = run.at(a_.addend, sample),
+                     .residual = a_.residual ? input_from(run, *a_.residual, sample, first) : kernels::Input{},
+                     .residual_scale = a_.residual_scale,
+                     .activation = a_.activation,
+                     .y = output_from(run, a_.output, sample, first)});
   }
 
  private:
@@ -186,11 +222,13 @@ class ElementwiseProductStep : public Step {
   std::vector<std::size_t> writes() const override { return {p_.output.buffer}; }
   std::string describe() const override { return "elementwise product"; }
 
-  void run(const Run& run) const override {
-    share_rows(run, p_.output.count, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
-      kernels::multiply_elements(last - first, p_.output.channels, input_from(run, p_.a, sample, first),
-                                 input_from(run, p_.b, sample, first), output_from(run, p_.output, sample, first));
-    });
+  std::int64_t items(const Run& run, std::int64_t) const override { return Some::items(run, p_.output.count); }
+  double cost(const Run& run, std::int64_t) const override { return 3 * touch * numbers(run, p_.output); }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte*) const override {
+    const auto [sample, first, last] = Some(item, p_.output.count);
+    kernels::multiply_elements(last - first, p_.output.channels, input_from(run, p_.a, sample, first),
+                               input_from(run, p_.b, sample, first), output_from(run, p_.output, sample, first));
   }
 
  private:
@@ -208,22 +246,24 @@ class DepthwiseStep : public Step {
   std::string describe() const override { return d_.description; }
   std::int64_t scratch_bytes() const override { return Scratch::bytes<float*>(d_.gather.taps); }
 
-  void run(const Run& run) const override {
-    const std::int64_t pixels = d_.gather.pixels, taps = d_.gather.taps, parts = divide_up(pixels, some_rows);
-    run.team->share(run.samples * parts, [&](std::int64_t item, std::byte* memory) {
-      const std::int64_t sample = item / parts, part = item % parts;
-      const float** x = Scratch(memory).take<const float*>(taps);
-      const float* input = run.at(d_.input, sample);
-      float* output = run.at(d_.output, sample);
-      for (std::int64_t p = part * pixels / parts; p < (part + 1) * pixels / parts; ++p) {
-        for (std::int64_t t = 0; t < taps; ++t) {
-          const std::int64_t row = d_.gather.index[p * taps + t];
-          x[t] = row < 0 ? nullptr : input + row * d_.input.stride;
-        }
-        float* y = output + p * d_.output.stride;
-        compute(x, p, y);
+  std::int64_t items(const Run& run, std::int64_t) const override { return Some::items(run, d_.gather.pixels); }
+  double cost(const Run& run, std::int64_t) const override {
+    return touch * static_cast<double>(d_.gather.taps + 1) * numbers(run, d_.output);
+  }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
+    const std::int64_t taps = d_.gather.taps;
+    const auto [sample, first, last] = Some(item, d_.gather.pixels);
+    const float** x = Scratch(memory).take<const float*>(taps);
+    const float* input = run.at(d_.input, sample);
+    float* output = run.at(d_.output, sample);
+    for (std::int64_t p = first; p < last; ++p) {
+      for (std::int64_t t = 0; t < taps; ++t) {
+        const std::int64_t row = d_.gather.index[static_cast<std::size_t>(p * taps + t)];
+        x[t] = row < 0 ? nullptr : input + row * d_.input.stride;
       }
-    });
+      compute(x, p, output + p * d_.output.stride);
+    }
   }
 
  private:
@@ -252,18 +292,27 @@ class DepthwiseStep : public Step {
 /// Rows of a head that are multiplied at a time.
 constexpr std::int64_t head_rows = 48;
 
-/// Calls work(sample, head, first, last, memory) for the blocks [first, last) of head_rows rows, so that all of every
-/// head are done. What a head's rows are multiplied with is packed anew for each call: there are no more than workers
-/// need.
-void share_heads(const Run& run, std::int64_t heads, std::int64_t rows,
-                 const std::function<void(std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::byte*)>& work) {
-  const std::int64_t blocks = divide_up(rows, head_rows), all = run.samples * heads;
-  const std::int64_t parts = std::clamp<std::int64_t>(divide_up(run.team->workers(), all), 1, blocks);
-  run.team->share(all * parts, [&](std::int64_t item, std::byte* memory) {
-    const std::int64_t part = item % parts, head = item / parts % heads, sample = item / parts / heads;
-    work(sample, head, part * blocks / parts, (part + 1) * blocks / parts, memory);
-  });
-}
+/// The blocks [first, last) of head_rows rows of one head: an item of a product of every head. What a head's rows are
+/// multiplied with is packed anew for each item: there are no more than the threads need.
+struct HeadBlocks {
+  std::int64_t sample, head, first, last;
+
+  HeadBlocks(const Run& run, std::int64_t heads, std::int64_t rows, std::int64_t item) {
+    const std::int64_t blocks = divide_up(rows, head_rows), parts = parts_of(run, heads, rows), part = item % parts;
+    head = item / parts % heads;
+    sample = item / parts / heads;
+    first = part * blocks / parts;
+    last = (part + 1) * blocks / parts;
+  }
+  static std::int64_t items(const Run& run, std::int64_t heads, std::int64_t rows) {
+    return run.samples * heads * parts_of(run, heads, rows);
+  }
+
+ private:
+  static std::int64_t parts_of(const Run& run, std::int64_t heads, std::int64_t rows) {
+    return std::clamp<std::int64_t>(divide_up(run.cut_for, run.samples * heads), 1, divide_up(rows, head_rows));
+  }
+};
 
 /// All columns of some rows.
 void multiply_head(std::int64_t rows, std::int64_t depth, const float* const* a, const float* packed,
@@ -290,10 +339,18 @@ class AttentionStep : public Step {
            3 * Scratch::bytes<float*>(head_rows);
   }
 
-  void run(const Run& run) const override {
-    share_heads(run, a_.q.sizes[0], tokens(),
-                [&](std::int64_t sample, std::int64_t head, std::int64_t first_block, std::int64_t last_block,
-                    std::byte* memory) { compute(run, sample, head, first_block, last_block, memory); });
+  std::int64_t items(const Run& run, std::int64_t) const override {
+    return HeadBlocks::items(run, a_.q.sizes[0], tokens());
+  }
+  double cost(const Run& run, std::int64_t) const override {
+    // A weight is a sum of products, an exponential, and a factor.
+    const auto weights = static_cast<double>(run.samples * a_.q.sizes[0] * tokens() * others());
+    return weights * (static_cast<double>(depth() + columns()) + 4 * touch);
+  }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
+    const HeadBlocks blocks(run, a_.q.sizes[0], tokens(), item);
+    compute(run, blocks.sample, blocks.head, blocks.first, blocks.last, memory);
   }
 
  private:
@@ -345,10 +402,16 @@ class MatrixProductStep : public Step {
     return Scratch::bytes<float>(kernels::packed_size(depth(), columns())) + 2 * Scratch::bytes<float*>(head_rows);
   }
 
-  void run(const Run& run) const override {
-    share_heads(run, p_.a.sizes[0], rows(),
-                [&](std::int64_t sample, std::int64_t head, std::int64_t first_block, std::int64_t last_block,
-                    std::byte* memory) { compute(run, sample, head, first_block, last_block, memory); });
+  std::int64_t items(const Run& run, std::int64_t) const override {
+    return HeadBlocks::items(run, p_.a.sizes[0], rows());
+  }
+  double cost(const Run& run, std::int64_t) const override {
+    return static_cast<double>(run.samples * p_.a.sizes[0] * rows() * depth()) * static_cast<double>(columns());
+  }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
+    const HeadBlocks blocks(run, p_.a.sizes[0], rows(), item);
+    compute(run, blocks.sample, blocks.head, blocks.first, blocks.last, memory);
   }
 
  private:
@@ -383,7 +446,7 @@ class SoftmaxStep : public Step {
     for (std::size_t i = 0; i < s_.input.sizes.size(); ++i) {
       if (i == s_.dimension || i == s_.channel) continue;
       others_.push_back(i);
-      items_ *= s_.input.sizes[i];
+      rows_ *= s_.input.sizes[i];
     }
   }
 
@@ -391,20 +454,21 @@ class SoftmaxStep : public Step {
   std::vector<std::size_t> writes() const override { return {s_.output.buffer}; }
   std::string describe() const override { return "softmax"; }
 
-  void run(const Run& run) const override {
-    share_rows(run, items_, [&](std::int64_t sample, std::int64_t first, std::int64_t last) {
-      for (std::int64_t item = first; item < last; ++item) {
-        compute(at(s_.input, item, run.at(s_.input, sample)), at(s_.output, item, run.at(s_.output, sample)));
-      }
-    });
+  std::int64_t items(const Run& run, std::int64_t) const override { return Some::items(run, rows_); }
+  double cost(const Run& run, std::int64_t) const override { return 4 * touch * numbers(run, s_.input); }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte*) const override {
+    const auto [sample, first, last] = Some(item, rows_);
+    for (std::int64_t row = first; row < last; ++row)
+      compute(at(s_.input, row, run.at(s_.input, sample)), at(s_.output, row, run.at(s_.output, sample)));
   }
 
  private:
-  /// Where one of the other dimensions' items starts.
-  float* at(const View& view, std::int64_t item, float* start) const {
+  /// Where one of them starts.
+  float* at(const View& view, std::int64_t row, float* start) const {
     for (auto i = others_.rbegin(); i != others_.rend(); ++i) {
-      start += item % view.sizes[*i] * view.strides[*i];
-      item /= view.sizes[*i];
+      start += row % view.sizes[*i] * view.strides[*i];
+      row /= view.sizes[*i];
     }
     return start;
   }
@@ -422,33 +486,44 @@ class SoftmaxStep : public Step {
 
   Softmax s_;
   std::vector<std::size_t> others_;
-  std::int64_t items_ = 1;
+  std::int64_t rows_ = 1;  ///< Of numbers, or of channels, one softmax each.
 };
 
-/// Calls work(sample, part) for all parts of a transfer of every sample.
-void share_transfer(const Run& run, const Transfer& transfer,
-                    const std::function<void(std::int64_t, std::int64_t)>& work) {
-  const std::int64_t parts = transfer.parts();
-  run.team->share(run.samples * parts, [&](std::int64_t item, std::byte*) { work(item / parts, item % parts); });
-}
-
-class CopyStep : public Step {
+/// What moves all of a view to or from elsewhere; a part of one sample an item.
+class TransferStep : public Step {
  public:
-  explicit CopyStep(Copy copy) : c_(std::move(copy)), transfer_(c_.from.sizes, c_.from.strides, c_.to.strides) {}
+  TransferStep(View view, Transfer transfer) : view_(std::move(view)), transfer_(std::move(transfer)) {}
+
+  std::int64_t items(const Run& run, std::int64_t) const override { return run.samples * transfer_.parts(); }
+  double cost(const Run& run, std::int64_t) const override { return 2 * touch * numbers(run, view_); }
+
+ protected:
+  void transfer(std::int64_t item, const float* from, float* to, float scale = 1) const {
+    transfer_.run(from, to, scale, item % transfer_.parts());
+  }
+  std::int64_t sample_of(std::int64_t item) const { return item / transfer_.parts(); }
+
+  View view_;
+
+ private:
+  Transfer transfer_;
+};
+
+class CopyStep : public TransferStep {
+ public:
+  explicit CopyStep(Copy copy)
+      : TransferStep(copy.to, {copy.from.sizes, copy.from.strides, copy.to.strides}), c_(std::move(copy)) {}
 
   std::vector<std::size_t> reads() const override { return {c_.from.buffer}; }
   std::vector<std::size_t> writes() const override { return {c_.to.buffer}; }
   std::string describe() const override { return "copy"; }
 
-  void run(const Run& run) const override {
-    share_transfer(run, transfer_, [&](std::int64_t sample, std::int64_t part) {
-      transfer_.run(run.at(c_.from, sample), run.at(c_.to, sample), c_.scale, part);
-    });
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte*) const override {
+    transfer(item, run.at(c_.from, sample_of(item)), run.at(c_.to, sample_of(item)), c_.scale);
   }
 
  private:
   Copy c_;
-  Transfer transfer_;
 };
 
 class KnownStep : public Step {
@@ -459,10 +534,11 @@ class KnownStep : public Step {
   std::vector<std::size_t> writes() const override { return {to_.buffer}; }
   std::string describe() const override { return numbers_.shared ? "constant" : "condition"; }
 
-  void run(const Run& run) const override {
-    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
-      std::copy_n(run.at(numbers_, sample), element_count(to_.sizes), run.at(to_, sample));
-    });
+  std::int64_t items(const Run& run, std::int64_t) const override { return run.samples; }
+  double cost(const Run& run, std::int64_t) const override { return 2 * touch * numbers(run, to_); }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t sample, std::byte*) const override {
+    std::copy_n(run.at(numbers_, sample), element_count(to_.sizes), run.at(to_, sample));
   }
 
  private:
@@ -470,43 +546,30 @@ class KnownStep : public Step {
   Row numbers_;
 };
 
-class InputStep : public Step {
+class InputStep : public TransferStep {
  public:
-  explicit InputStep(View to) : to_(std::move(to)), transfer_(to_.sizes, c_order(to_.sizes), to_.strides) {}
+  explicit InputStep(const View& to) : TransferStep(to, {to.sizes, c_order(to.sizes), to.strides}) {}
 
   std::vector<std::size_t> reads() const override { return {}; }
-  std::vector<std::size_t> writes() const override { return {to_.buffer}; }
+  std::vector<std::size_t> writes() const override { return {view_.buffer}; }
   std::string describe() const override { return "input"; }
 
-  void run(const Run& run) const override {
-    share_transfer(run, transfer_, [&](std::int64_t sample, std::int64_t part) {
-      transfer_.run(run.input + sample * run.input_size, run.at(to_, sample), 1, part);
-    });
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte*) const override {
+    transfer(item, run.input + sample_of(item) * run.input_size, run.at(view_, sample_of(item)));
   }
-
- private:
-  View to_;
-  Transfer transfer_;
 };
 
-class OutputStep : public Step {
+class OutputStep : public TransferStep {
  public:
-  explicit OutputStep(View from)
-      : from_(std::move(from)), transfer_(from_.sizes, from_.strides, c_order(from_.sizes)) {}
+  explicit OutputStep(const View& from) : TransferStep(from, {from.sizes, from.strides, c_order(from.sizes)}) {}
 
-  std::vector<std::size_t> reads() const override { return {from_.buffer}; }
+  std::vector<std::size_t> reads() const override { return {view_.buffer}; }
   std::vector<std::size_t> writes() const override { return {}; }
   std::string describe() const override { return "output"; }
 
-  void run(const Run& run) const override {
-    share_transfer(run, transfer_, [&](std::int64_t sample, std::int64_t part) {
-      transfer_.run(run.at(from_, sample), run.output + sample * run.output_size, 1, part);
-    });
+  void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte*) const override {
+    transfer(item, run.at(view_, sample_of(item)), run.output + sample_of(item) * run.output_size);
   }
-
- private:
-  View from_;
-  Transfer transfer_;
 };
 
 }  // namespace
@@ -535,7 +598,7 @@ std::unique_ptr<Step> copy_step(Copy copy) { return std::make_unique<CopyStep>(s
 std::unique_ptr<Step> known_step(View to, Row numbers) {
   return std::make_unique<KnownStep>(std::move(to), std::move(numbers));
 }
-std::unique_ptr<Step> input_step(View to) { return std::make_unique<InputStep>(std::move(to)); }
-std::unique_ptr<Step> output_step(View from) { return std::make_unique<OutputStep>(std::move(from)); }
+std::unique_ptr<Step> input_step(const View& to) { return std::make_unique<InputStep>(to); }
+std::unique_ptr<Step> output_step(const View& from) { return std::make_unique<OutputStep>(from); }
 
 }  // namespace onestep::engine

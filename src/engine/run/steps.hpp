@@ -90,7 +90,7 @@ std::unique_ptr<Step> copy_step(Copy copy);
 std::unique_ptr<Step> known_step(View to, Row numbers);
 
 /// Copies of the run's input to a buffer, and of a buffer to the run's output; both in C order outside.
-std::unique_ptr<Step> input_step(View to);
-std::unique_ptr<Step> output_step(View from);
+std::unique_ptr<Step> input_step(const View& to);
+std::unique_ptr<Step> output_step(const View& from);
 
 }  // namespace onestep::engine

@@ -1,32 +1,341 @@
 #include "run/team.hpp"
 
-#include <ATen/Parallel.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
 
 namespace onestep::engine {
+namespace {
 
-constexpr std::int64_t line = 64;  // bytes that a cache moves at once
+using Clock = std::chrono::steady_clock;
 
-Team::Team(std::int64_t workers, std::int64_t scratch_bytes)
-    : workers_(workers),
-      scratch_bytes_((scratch_bytes / line + 1) * line),
-      scratch_(static_cast<std::size_t>(workers_ * scratch_bytes_ + line)) {}
+constexpr std::size_t line = 64;  // bytes that a cache moves at once
 
-void Team::share(std::int64_t items, const std::function<void(std::int64_t, std::byte*)>& work) {
-  std::byte* const scratch = scratch_.data() + line - reinterpret_cast<std::uintptr_t>(scratch_.data()) % line;
-  if (workers_ == 1 || items == 1) {
-    for (std::int64_t item = 0; item < items; ++item) work(item, scratch);
-    return;
+/// How long a thread looks for parts before it sleeps: about what waking it costs, and longer than most stages take.
+constexpr std::chrono::microseconds patience{50};
+/// After so long a thread offers its core to others, between two parts. The system takes it from a thread that has run
+/// for some milliseconds, and that would be amid a part, for which the others would have to wait.
+constexpr std::chrono::milliseconds turn{2};
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  _mm_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+/// One work at a time. A slot is never freed: a worker may come late, and then finds no parts, or those of other work.
+struct alignas(line) Slot {
+  /// Parts of this stage that nobody has begun. Whoever counts one off may read what follows until he has done it.
+  std::atomic<std::int64_t> open{0};
+  std::atomic<std::int64_t> threads{0};  ///< That may be at work in this process.
+  std::atomic<bool> taken{false};
+  std::atomic<Slot*> outer{nullptr};  ///< Of the part that this is the work of.
+
+  const Work* work = nullptr;
+  std::int64_t stage = 0, parts = 0;
+  std::atomic<bool> failed{false};
+  std::exception_ptr exception;  ///< Of whoever set `failed`.
+
+  alignas(line) std::atomic<std::int64_t> unfinished{0};  ///< Parts of this stage.
+  alignas(line) std::atomic<std::uint32_t> news{0};       ///< Changes when a stage begins, and when all is done.
+  std::atomic<bool> done{false};
+};
+
+/// Memory of a thread for the parts that it does.
+std::byte* scratch_of_this_thread(std::int64_t bytes) {
+  struct Memory {
+    std::unique_ptr<std::byte[]> bytes;
+    std::int64_t size = 0;
+  };
+  thread_local Memory memory;
+  if (memory.size < bytes) {
+    memory.bytes.reset();
+    memory.bytes = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes) + line);
+    memory.size = bytes;
   }
-  std::atomic<std::int64_t> next{0};
-  at::parallel_for(0, std::min(workers_, items), 1, [&](std::int64_t first, std::int64_t) {
-    while (true) {
-      const std::int64_t item = next.fetch_add(1, std::memory_order_relaxed);
-      if (item >= items) return;
-      work(item, scratch + first * scratch_bytes_);
+  return memory.bytes.get() + line - reinterpret_cast<std::uintptr_t>(memory.bytes.get()) % line;
+}
+
+/// The slot of the part that this thread is doing.
+thread_local Slot* doing = nullptr;
+
+/// Offers the core to others if this thread has had it for its turn.
+void take_turns() {
+  thread_local Clock::time_point began;
+  const Clock::time_point now = Clock::now();
+  if (now - began < turn) return;
+  sched_yield();
+  began = Clock::now();
+}
+
+struct alignas(line) Worker {
+  std::atomic<bool> sleeping{false};
+  std::atomic<std::uint32_t> calls{0};
+};
+
+class Team {
+ public:
+  void run(const Work& work, std::int64_t threads) {
+    const bool is_part = doing != nullptr;
+    if (!is_part) ++callers_;
+    Slot alone;
+    Slot* const taken = take_slot();
+    Slot& slot = taken ? *taken : alone;
+    slot.threads = taken ? threads : 1;
+    slot.outer = doing;
+    slot.work = &work;
+    slot.stage = 0;
+    slot.failed = false;
+    slot.done = false;
+    go_on(slot);
+    while (!slot.done.load(std::memory_order_acquire)) {
+      if (Slot* const open = open_for_owner(slot)) {
+        do_part(*open);
+      } else {
+        wait(slot);
+      }
     }
-  });
+    const std::exception_ptr exception = std::exchange(slot.exception, nullptr);
+    slot.taken.store(false, std::memory_order_release);
+    if (!is_part) --callers_;
+    if (exception) std::rethrow_exception(exception);
+  }
+
+  /// Whoever asks included, unless he is doing a part.
+  std::int64_t callers() const { return callers_ + (doing ? 0 : 1); }
+
+ private:
+  static constexpr std::size_t most_slots = 256;
+  static constexpr std::int64_t most_workers = 1024;
+
+  Slot* take_slot() {
+    for (std::size_t i = 0; i < most_slots; ++i) {
+      if (slots_[i].taken.exchange(true, std::memory_order_acquire)) continue;
+      std::size_t used = used_;
+      while (used <= i && !used_.compare_exchange_weak(used, i + 1)) {
+      }
+      return &slots_[i];
+    }
+    return nullptr;
+  }
+
+  /// Workers that may take part in a slot's work: the callers are at work themselves.
+  std::int64_t workers_for(const Slot& slot) const { return slot.threads - callers_; }
+
+  /// A part's own work is shared when the stage that it is of has no more parts to begin.
+  bool is_to_be_shared(const Slot& slot) const {
+    return slot.parts > 1 && workers_for(slot) > 0 && (!doing || doing->open == 0);
+  }
+
+  /// From slot.stage on to the end, or to a stage whose parts are shared. Called by one thread, when the stage before
+  /// is done.
+  void go_on(Slot& slot) {
+    try {
+      for (; slot.stage < slot.work->stages() && !slot.failed; ++slot.stage) {
+        slot.parts = slot.work->parts(slot.stage);
+        if (is_to_be_shared(slot)) {
+          slot.unfinished.store(slot.parts, std::memory_order_relaxed);
+          const std::int64_t wanted = std::min(workers_for(slot), slot.parts - 1);
+          Slot* const outer = slot.outer;
+          slot.open = slot.parts;  // from here on the slot may be at any stage
+          tell_owner(slot);
+          if (outer) tell_owner(*outer);
+          start(wanted);
+          wake_one(wanted);
+          return;
+        }
+        for (std::int64_t part = 0; part < slot.parts; ++part) compute(slot, part);
+        if (workers_for(slot) > 0) take_turns();
+      }
+    } catch (...) {
+      fail(slot);
+    }
+    slot.done.store(true, std::memory_order_release);
+    tell_owner(slot);
+  }
+
+  /// Does a part that nobody has begun, if there is one.
+  bool do_part(Slot& slot) {
+    std::int64_t open = slot.open.load(std::memory_order_relaxed);
+    do {
+      if (open == 0) return false;
+    } while (!slot.open.compare_exchange_weak(open, open - 1, std::memory_order_acquire, std::memory_order_relaxed));
+    if (!slot.failed) {
+      try {
+        compute(slot, slot.parts - open);
+      } catch (...) {
+        fail(slot);
+      }
+    }
+    if (slot.unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      ++slot.stage;
+      go_on(slot);
+    }
+    take_turns();
+    return true;
+  }
+
+  static void compute(Slot& slot, std::int64_t part) {
+    struct Doing {
+      explicit Doing(Slot* slot) : outer(std::exchange(doing, slot)) {}
+      ~Doing() { doing = outer; }
+      Slot* outer;
+    } const now(&slot);
+    slot.work->compute(slot.stage, part, scratch_of_this_thread(slot.work->scratch_bytes()));
+  }
+
+  static void fail(Slot& slot) {
+    if (!slot.failed.exchange(true)) slot.exception = std::current_exception();
+  }
+
+  static void tell_owner(Slot& slot) {
+    ++slot.news;
+    slot.news.notify_one();
+  }
+
+  /// Until there may be something to do for the one whose work it is.
+  void wait(Slot& slot) {
+    const std::uint32_t news = slot.news;
+    const auto is_over = [&] { return slot.done || open_for_owner(slot); };
+    if (!comes_true(is_over) && !is_over()) slot.news.wait(news);
+  }
+
+  /// Whether it does while one is patient.
+  template <typename Condition>
+  static bool comes_true(Condition condition) {
+    for (const Clock::time_point start = Clock::now(); Clock::now() - start < patience;) {
+      for (int i = 0; i < 16; ++i) {
+        if (condition()) return true;
+        pause();
+      }
+    }
+    return false;
+  }
+
+  /// Starts those of the first `count` workers that are not there yet; fewer where the system refuses.
+  void start(std::int64_t count) {
+    count = std::min(count, most_.load());
+    if (started_.load(std::memory_order_acquire) >= count) return;
+    const std::lock_guard lock(starting_);
+    // Signals are for the threads of the program.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      for (std::int64_t i = started_; i < count; ++i) {
+        workers_[static_cast<std::size_t>(i)] = std::make_unique<Worker>();
+        std::thread([this, i] { work(i); }).detach();
+        started_.store(i + 1, std::memory_order_release);
+      }
+    } catch (const std::exception&) {
+      most_ = started_.load();
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  /// Wakes one of the first `count` workers; he wakes the next.
+  void wake_one(std::int64_t count) {
+    if (sleeping_ == 0) return;
+    count = std::min(count, started_.load(std::memory_order_acquire));
+    for (std::int64_t i = 0; i < count; ++i) {
+      Worker& worker = *workers_[static_cast<std::size_t>(i)];
+      if (!worker.sleeping || !worker.sleeping.exchange(false)) continue;
+      ++worker.calls;
+      worker.calls.notify_one();
+      return;
+    }
+  }
+
+  /// A slot of his work that has parts for its owner: his own, or that of a part which another thread does.
+  Slot* open_for_owner(Slot& own) {
+    if (own.open > 0) return &own;
+    const std::size_t used = used_;
+    for (std::size_t i = 0; i < used; ++i) {
+      if (slots_[i].outer == &own && slots_[i].open > 0) return &slots_[i];
+    }
+    return nullptr;
+  }
+
+  /// A slot that has parts for this worker, the others before the one that he was at last.
+  Slot* open_slot(std::int64_t worker, std::size_t& place) {
+    const std::size_t used = used_;
+    for (std::size_t i = 1; i <= used; ++i) {
+      Slot& slot = slots_[(place + i) % used];
+      if (slot.open == 0 || worker >= workers_for(slot)) continue;
+      place = (place + i) % used;
+      return &slot;
+    }
+    return nullptr;
+  }
+
+  /// What a worker does all his life.
+  [[noreturn]] void work(std::int64_t index) {
+    Worker& self = *workers_[static_cast<std::size_t>(index)];
+    std::size_t place = static_cast<std::size_t>(index);
+    Slot* slot = nullptr;
+    const auto has_found = [&] { return (slot = open_slot(index, place)) != nullptr; };
+    while (true) {
+      if (!comes_true(has_found)) {
+        const std::uint32_t calls = self.calls;
+        self.sleeping = true;
+        ++sleeping_;
+        if (!has_found()) self.calls.wait(calls);
+        --sleeping_;
+        self.sleeping = false;
+        continue;
+      }
+      if (slot->open > 1) wake_one(workers_for(*slot));
+      while (index < workers_for(*slot) && do_part(*slot)) {
+      }
+    }
+  }
+
+  std::array<Slot, most_slots> slots_;
+  std::atomic<std::size_t> used_{0};  ///< Slots that were ever taken.
+  std::array<std::unique_ptr<Worker>, most_workers> workers_;
+  std::atomic<std::int64_t> started_{0}, sleeping_{0}, callers_{0}, most_{most_workers};
+  std::mutex starting_;
+};
+
+std::atomic<Team*> team{nullptr};
+
+/// A child of fork() has none of the workers: it forgets the team, whatever state it was in.
+const int forgets_at_fork = pthread_atfork(nullptr, nullptr, [] {
+  team = nullptr;
+  doing = nullptr;
+});
+
+/// Lives as long as the process.
+Team& current_team() {
+  Team* known = team.load(std::memory_order_acquire);
+  if (known) return *known;
+  auto fresh = std::make_unique<Team>();
+  return team.compare_exchange_strong(known, fresh.get()) ? *fresh.release() : *known;
+}
+
+}  // namespace
+
+void do_together(const Work& work, std::int64_t threads) { current_team().run(work, threads); }
+
+std::int64_t threads_of_each_caller(std::int64_t threads) {
+  return std::max<std::int64_t>(1, threads / current_team().callers());
 }
 
 }  // namespace onestep::engine

@@ -1,6 +1,9 @@
 #include "run/torch_call.hpp"
 
+#include <limits>
 #include <unordered_map>
+
+#include "threads.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -26,21 +29,21 @@ class TorchCallStep : public Step {
   }
   std::string describe() const override { return operations_.back().name + ", as it is"; }
 
-  void run(const Run& run) const override {
-    c10::WarningHandler* const warnings = c10::WarningUtils::get_warning_handler();
-    run.team->share(run.samples, [&](std::int64_t sample, std::byte*) {
-      const torch::InferenceMode guard;
-      const c10::WarningUtils::WarningHandlerGuard heard(warnings);  // of a thread of the team as well
-      std::unordered_map<ValueId, Tensor> values;
-      for (const TorchTensor& input : inputs_) values[input.value] = given(run, input, sample);
-      for (const Operation& operation : operations_) {
-        const std::vector<Tensor> computed = call(operation, [&](ValueId value) { return values.at(value); });
-        for (std::size_t i = 0; i < computed.size(); ++i) values[operation.results[i]] = computed[i];
-      }
-      for (const TorchTensor& result : results_) {
-        over(run.at(result.view, sample), result.view).copy_(values.at(result.value));
-      }
-    });
+  std::int64_t items(const Run& run, std::int64_t) const override { return run.samples; }
+  double cost(const Run&, std::int64_t) const override { return std::numeric_limits<double>::infinity(); }
+
+  void do_item(const Run& run, std::int64_t, std::int64_t sample, std::byte*) const override {
+    const torch::InferenceMode guard;
+    const LibtorchThreads alone(1);
+    const c10::WarningUtils::WarningHandlerGuard heard(run.warnings);
+    std::unordered_map<ValueId, Tensor> values;
+    for (const TorchTensor& input : inputs_) values[input.value] = given(run, input, sample);
+    for (const Operation& operation : operations_) {
+      const std::vector<Tensor> computed = call(operation, [&](ValueId value) { return values.at(value); });
+      for (std::size_t i = 0; i < computed.size(); ++i) values[operation.results[i]] = computed[i];
+    }
+    for (const TorchTensor& result : results_)
+      over(run.at(result.view, sample), result.view).copy_(values.at(result.value));
   }
 
  private:
