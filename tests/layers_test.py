@@ -22,6 +22,7 @@ LAYERS = {
     "model": {"engine", "network", "math", "sampling"},
     "pipeline": {"model", "network", "math", "sampling", "editing", "media", "metrics"},
     "cli": {"pipeline", "media"},
+    "server": {"cli", "pipeline", "media", "math"},
 }
 # Rooms of the engine, in the same way. What all of them may see is its door, `public`.
 ROOMS = {

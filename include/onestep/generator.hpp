@@ -99,6 +99,9 @@ struct Result {
 struct Progress {
   std::int64_t calls_done = 0, calls = 0;
   std::int64_t samples_done = 0, samples = 0;
+  /// After a network call: what the samples of the batch would be if it were the last, one after the other in C order.
+  /// May be called within on_progress, and costs what bringing them here costs. Else empty; of a canvas always.
+  std::function<std::vector<float>()> preview = {};
 };
 
 /// NaN or infinity in some samples; all others were finished.

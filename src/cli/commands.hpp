@@ -12,5 +12,6 @@ void add_interpolate(CLI::App& edit);
 void add_inspect(CLI::App& app);
 void add_tune(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_serve(CLI::App& app);  // of src/server
 
 }  // namespace onestep

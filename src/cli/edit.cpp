@@ -1,11 +1,10 @@
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "edit_tasks.hpp"
 #include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
-#include "picture_input.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
 
@@ -27,119 +26,7 @@ struct Arguments {
   bool json = false, quiet = false;
 };
 
-/// An edit, and what its user should hear of it.
-struct Prepared {
-  Edit edit;
-  std::string remark = {};
-};
-
-Prepared inpaint(const Arguments& arguments, const ModelInfo& info) {
-  const InputSample picture = arguments.pictures.read(arguments.input, info.data.shape, info);
-  std::vector<bool> known_pixels = picture.there;
-  if (!arguments.mask.empty()) {
-    const InputMask mask = arguments.pictures.read_mask(arguments.mask, info.data.shape);
-    if (mask.width != picture.width || mask.height != picture.height) {
-      throw Error(ErrorKind::file, arguments.mask + ": has " + std::to_string(mask.width) + " x " +
-                                       std::to_string(mask.height) + " pixels; a mask has as many as its picture, " +
-                                       std::to_string(picture.width) + " x " + std::to_string(picture.height));
-    }
-    // White is drawn, as in most programs that inpaint.
-    for (std::size_t p = 0; p < mask.drawn.size(); ++p) known_pixels[p] = known_pixels[p] && !mask.drawn[p];
-  }
-  Inpaint task{picture.values, {}};
-  for (std::int64_t c = 0; c < info.data.shape[0]; ++c) {
-    task.mask.insert(task.mask.end(), known_pixels.begin(), known_pixels.end());
-  }
-  const auto known = static_cast<std::size_t>(std::count(task.mask.begin(), task.mask.end(), 1.0F));
-  const std::string what = arguments.mask.empty() ? arguments.input : arguments.mask;
-  std::string remark;
-  if (known == 0) remark = what + " leaves nothing of the picture: all of it is drawn";
-  if (known == task.mask.size() && arguments.mask.empty()) {
-    throw Error(ErrorKind::usage,
-                arguments.input + " is opaque all over; give --mask, a picture that is white where it is to be drawn");
-  }
-  if (known == task.mask.size()) remark = what + " covers nothing: the picture stays as it is";
-  return {std::move(task), std::move(remark)};
-}
-
-Prepared colorize(const Arguments& arguments, const ModelInfo& info) {
-  if (info.data.shape[0] != 3) {
-    throw Error(ErrorKind::usage, "colorize needs a model that makes colours; " + info.name + " makes grey pictures");
-  }
-  const std::vector<float> colours = arguments.pictures.read(arguments.input, info.data.shape, info).values;
-  const std::size_t pixels = colours.size() / 3;
-  Colorize task;
-  for (std::size_t p = 0; p < pixels; ++p) {
-    task.luma.push_back(0.299F * colours[p] + 0.587F * colours[p + pixels] + 0.114F * colours[p + 2 * pixels]);
-  }
-  return {std::move(task)};
-}
-
-Prepared upscale(const Arguments& arguments, const ModelInfo& info) {
-  const int factor = arguments.factor;
-  if (factor < 2 || info.data.shape[1] % factor != 0 || info.data.shape[2] % factor != 0) {
-    throw Error(ErrorKind::usage, "--factor " + std::to_string(factor) + " must be 2 or more and divide " +
-                                      std::to_string(info.data.shape[1]) + " and " +
-                                      std::to_string(info.data.shape[2]));
-  }
-  const std::vector<std::int64_t> shape{info.data.shape[0], info.data.shape[1] / factor, info.data.shape[2] / factor};
-  return {Upscale{arguments.pictures.read(arguments.input, shape, info).values, factor}};
-}
-
-Prepared stroke(const Arguments& arguments, const ModelInfo& info) {
-  return {Stroke{arguments.pictures.read(arguments.input, info.data.shape, info).values}};
-}
-
-Prepared denoise(const Arguments& arguments, const ModelInfo& info) {
-  return {Denoise{arguments.pictures.read(arguments.input, info.data.shape, info).values}};
-}
-
-struct Task {
-  const char* name;
-  const char* description;
-  const char* input;
-  const char* example;
-  Prepared (*prepare)(const Arguments&, const ModelInfo&);
-  std::vector<double> levels;  ///< By default, below sigma_max; empty: steps Karras levels.
-};
-
-const std::vector<Task>& tasks() {
-  static const std::vector<Task> table{
-      {"inpaint",
-       "Draw anew what a mask covers",
-       "the picture, of the model's size",
-       "inpaint fashion shirt.png --mask mask.png",
-       inpaint,
-       {}},
-      {"colorize",
-       "Colour a grey picture",
-       "the picture, of the model's size",
-       "colorize model.pt grey.png",
-       colorize,
-       {}},
-      {"upscale",
-       "Draw the details of a small picture",
-       "the small picture, of the model's size divided by --factor",
-       "upscale fashion small.png --factor 2",
-       upscale,
-       {}},
-      {"stroke",
-       "Turn a rough picture into one of the model's",
-       "the picture, of the model's size",
-       "stroke fashion sketch.png --levels 5,1",
-       stroke,
-       {5, 1}},
-      {"denoise",
-       "Take the noise out of a picture",
-       "the noisy picture, of the model's size",
-       "denoise fashion noisy.png --sigma 0.5",
-       denoise,
-       {}},
-  };
-  return table;
-}
-
-void run(const Task& task, const Arguments& arguments) {
+void run(const EditTask& task, const Arguments& arguments) {
   const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();
   if (info.data.modality != Modality::image) {
@@ -149,10 +36,13 @@ void run(const Task& task, const Arguments& arguments) {
   Request request;
   Levels levels{.steps = arguments.steps, .values = arguments.levels};
   if (arguments.sigma) levels.values = {*arguments.sigma};
-  if (!levels.steps && levels.values.empty()) levels.values = task.levels;
-  if (levels.values.empty()) levels = {.steps = levels.steps.value_or(8), .schedule = "karras"};
-  request.sampler = ConsistencySampler{.levels = levels};
-  Prepared prepared = task.prepare(arguments, info);
+  request.sampler = ConsistencySampler{.levels = levels_of_edit(task, levels)};
+  EditInput input{arguments.pictures, read_picture(arguments.input), arguments.input, {}, "", arguments.factor};
+  if (!arguments.mask.empty()) {
+    input.mask = read_picture(arguments.mask);
+    input.mask_name = arguments.mask;
+  }
+  PreparedEdit prepared = task.prepare(input, info);
   request.edit = std::move(prepared.edit);
   std::int64_t count = 1;
   if (!arguments.noise.empty()) std::tie(request.noise, count) = read_noise(arguments.noise, info, {});
@@ -189,7 +79,7 @@ void add_edit(CLI::App& app) {
   edit->footer(
       "Examples:\n  onestep edit inpaint fashion shirt.png --mask mask.png -o whole.png\n"
       "  onestep edit stroke fashion sketch.png --label Bag --seeds 0-8 -o bags.png");
-  for (const Task& task : tasks()) {
+  for (const EditTask& task : edit_tasks()) {
     const auto arguments = std::make_shared<Arguments>();
     CLI::App* command = edit->add_subcommand(task.name, task.description);
     command->add_option("model", arguments->model, "a consistency model: a file, or the name of a shipped one")

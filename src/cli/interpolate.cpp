@@ -41,6 +41,9 @@ void run(const Arguments& arguments) {
     throw Error(ErrorKind::usage, info.name + " makes " + name_of(info.data.modality) + "; give two seeds");
   }
 
+  const auto read = [&](const std::string& file) {
+    return arguments.pictures.read(read_picture(file), file, info.data.shape, info).values;
+  };
   Request request;
   Levels levels{.values = arguments.levels};
   // At 1.2 the ends are still like the pictures, and what is between them is drawn rather than blended.
@@ -53,9 +56,8 @@ void run(const Arguments& arguments) {
     request.noise =
         interpolate_seeds(info, request.seeds.front(), parse_seeds(arguments.last).front(), arguments.frames, draws);
   } else {
-    request.noise = interpolate_samples(info, arguments.pictures.read(arguments.first, info.data.shape, info).values,
-                                        arguments.pictures.read(arguments.last, info.data.shape, info).values,
-                                        plan.levels.front(), arguments.seed, arguments.frames, draws);
+    request.noise = interpolate_samples(info, read(arguments.first), read(arguments.last), plan.levels.front(),
+                                        arguments.seed, arguments.frames, draws);
   }
   // Frames differ by the noise given alone: one seed, and with it one label, for all.
   request.seeds.assign(static_cast<std::size_t>(arguments.frames), request.seeds.front());

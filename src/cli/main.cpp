@@ -70,6 +70,9 @@ int run(int argc, char** argv) {
   onestep::add_bench(app);
   onestep::add_edit(app);
   onestep::add_tune(app);
+#ifdef ONESTEP_SERVER
+  onestep::add_serve(app);
+#endif
   // CLI11 would say that a command is missing, not that this one is unknown.
   std::string commands;
   bool known = argc < 2 || argv[1][0] == '-';

@@ -27,11 +27,10 @@ PictureValues PictureInput::fitted(PictureValues picture, const std::string& fil
   return fit_picture(picture, width, height, *fit_);
 }
 
-InputSample PictureInput::read(const std::string& file, const std::vector<std::int64_t>& shape,
-                               const ModelInfo& info) const {
-  PictureValues picture = read_picture(file);
-  InputSample sample{{}, {}, picture.width, picture.height};
-  picture = fitted(std::move(picture), file, shape);
+InputSample PictureInput::read(const PictureValues& of_any_size, const std::string& file,
+                               const std::vector<std::int64_t>& shape, const ModelInfo& info) const {
+  InputSample sample{{}, {}, of_any_size.width, of_any_size.height};
+  const PictureValues picture = fitted(of_any_size, file, shape);
   sample.values = to_sample(picture, shape[0], info.data.range_low, info.data.range_high, file);
   sample.there.assign(static_cast<std::size_t>(shape[1] * shape[2]), true);
   if (shape[0] == 4) return sample;
@@ -39,10 +38,10 @@ InputSample PictureInput::read(const std::string& file, const std::vector<std::i
   return sample;
 }
 
-InputMask PictureInput::read_mask(const std::string& file, const std::vector<std::int64_t>& shape) const {
-  PictureValues picture = read_picture(file);
-  InputMask mask{{}, picture.width, picture.height};
-  picture = fitted(std::move(picture), file, shape);
+InputMask PictureInput::read_mask(const PictureValues& of_any_size, const std::string& file,
+                                  const std::vector<std::int64_t>& shape) const {
+  InputMask mask{{}, of_any_size.width, of_any_size.height};
+  const PictureValues picture = fitted(of_any_size, file, shape);
   for (std::size_t p = 0; p < picture.values.size(); p += picture.channels) {
     const float red = picture.values[p], green = picture.values[p + picture.channels / 2],
                 blue = picture.values[p + picture.channels - 1];

@@ -26,13 +26,17 @@ struct InputMask {
 /// How pictures of another size are made to fit: --fit.
 class PictureInput {
  public:
+  PictureInput() = default;
+  explicit PictureInput(Fit fit) : fit_(fit) {}
   void add_to(CLI::App& command);
 
-  /// A picture of the model's channels, of shape [C, H, W]. Throws Error (file).
-  InputSample read(const std::string& file, const std::vector<std::int64_t>& shape, const ModelInfo& info) const;
+  /// A picture of the model's channels, of shape [C, H, W]; `name` is for messages. Throws Error (file).
+  InputSample read(const PictureValues& picture, const std::string& name, const std::vector<std::int64_t>& shape,
+                   const ModelInfo& info) const;
 
   /// A mask for pictures of shape [C, H, W]. Throws Error (file), also where the mask is in colour.
-  InputMask read_mask(const std::string& file, const std::vector<std::int64_t>& shape) const;
+  InputMask read_mask(const PictureValues& picture, const std::string& name,
+                      const std::vector<std::int64_t>& shape) const;
 
  private:
   /// `picture` as large as the model's.

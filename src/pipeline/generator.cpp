@@ -154,7 +154,12 @@ class Drawing {
       if (stop_.stop_requested()) throw Stopped{};
       Tensor denoised = denoiser(x, sigma, target);
       ++progress_.calls_done;
+      progress_.preview = [&] {
+        const Tensor samples = decoded(denoised).to(torch::kCPU, torch::kFloat32).contiguous();
+        return std::vector<float>(samples.const_data_ptr<float>(), samples.const_data_ptr<float>() + samples.numel());
+      };
       tell();
+      progress_.preview = {};
       return denoised;
     };
   }

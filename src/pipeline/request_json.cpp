@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "bounded_json.hpp"
 #include "require.hpp"
 
 namespace onestep {
@@ -15,9 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t most_bytes = 16 << 20;
 constexpr std::uint64_t most_seeds = 10'000'000;
-constexpr int deepest = 8;
 
 std::string shown(const Json& value) {
   const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -76,27 +75,6 @@ auto by_name(const std::string& field, const Json& object, Read read) {
 std::vector<float> floats(const std::string& field, const Json& array) {
   return each(field, array,
               [](const std::string& place, const Json& value) { return static_cast<float>(number(place, value)); });
-}
-
-Json parse(const std::string& json) {
-  if (json.size() > most_bytes) {
-    refuse("the request has " + std::to_string(json.size()) + " bytes; at most " + std::to_string(most_bytes) +
-           " are read");
-  }
-  bool deep = false;
-  try {
-    Json root = Json::parse(json, [&](int depth, Json::parse_event_t, Json&) {
-      deep |= depth > deepest;
-      return !deep;
-    });
-    if (!deep) {
-      if (!root.is_object()) refuse_field("the request", root, "an object");
-      return root;
-    }
-  } catch (const Json::exception& error) {
-    refuse(std::string("the request is not valid JSON: ") + error.what());
-  }
-  refuse("the request nests deeper than " + std::to_string(deepest) + " levels");
 }
 
 std::string lower(std::string text) {
@@ -172,7 +150,7 @@ const std::vector<std::pair<std::string, Take>>& fields() {
 }  // namespace
 
 Request request_of_json(const std::string& json, const ModelInfo& info) {
-  const Json root = parse(json);
+  const Json root = parse_request(json);
   Request request;
   NamedSampler sampler;
   for (const auto& [name, value] : root.items()) {

@@ -1,0 +1,257 @@
+#include "wire.hpp"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "edit_tasks.hpp"
+#include "onestep/request_json.hpp"
+#include "onestep/save.hpp"
+#include "terminal.hpp"
+
+namespace onestep {
+namespace {
+
+[[noreturn]] void refuse_field(const std::string& field, const Json& value, const std::string& rule) {
+  std::string text = json_text(value);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  throw Refusal{422, field + " = " + text + " must be " + rule};
+}
+
+/// Removes a field, and gives what it held.
+std::optional<Json> take(Json& object, const char* field) {
+  const auto found = object.find(field);
+  if (found == object.end()) return {};
+  Json value = *found;
+  object.erase(found);
+  return value;
+}
+
+FileKind kind_of(Modality modality) {
+  return modality == Modality::audio ? FileKind::wav : modality == Modality::video ? FileKind::webp : FileKind::png;
+}
+
+const char* name_of(FileKind kind) { return kind == FileKind::wav ? "wav" : kind == FileKind::webp ? "webp" : "png"; }
+
+std::string number(double value) {
+  std::ostringstream text;
+  text.precision(17);
+  text << value;
+  std::ostringstream shorter;
+  shorter << value;
+  return std::stod(shorter.str()) == value ? shorter.str() : text.str();
+}
+
+/// As a shell would have to be given it.
+std::string quoted(const std::string& text) {
+  if (!text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+        return std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '/';
+      }))
+    return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+std::string label_text(std::int64_t label, const ModelInfo& info) {
+  const auto i = static_cast<std::size_t>(label);
+  const bool named = label >= 0 && i < info.label_names.size() &&
+                     std::count(info.label_names.begin(), info.label_names.end(), info.label_names[i]) == 1;
+  return named ? info.label_names[i] : std::to_string(label);
+}
+
+}  // namespace
+
+Json describe(const Generator& generator, const std::string& baseline) {
+  const ModelInfo& info = generator.info();
+  Json samplers_of_role = Json::array();
+  for (const SamplerDescription& sampler : samplers()) {
+    if (std::find(sampler.roles.begin(), sampler.roles.end(), info.role) == sampler.roles.end()) continue;
+    Json options = Json::array();
+    for (const SamplerOption& option : sampler.options) {
+      const auto bounded = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
+      options.push_back({{"name", option.name},
+                         {"description", option.description},
+                         {"low", bounded(option.low)},
+                         {"high", bounded(option.high)},
+                         {"default", bounded(option.otherwise)}});
+    }
+    samplers_of_role.push_back({{"name", sampler.name},
+                                {"description", sampler.description},
+                                {"steps", sampler.steps},
+                                {"options", std::move(options)}});
+  }
+  const bool pictures = info.data.modality == Modality::image && !info.components.contains("decoder");
+  Json edits = Json::array();
+  if (pictures && info.role == Role::consistency) {
+    for (const EditTask& task : edit_tasks()) {
+      if (std::string(task.name) != "colorize" || info.data.shape[0] == 3) edits.push_back(task.name);
+    }
+    edits.push_back("interpolate");
+  }
+  Json steps = Json::array();
+  for (const auto& [count, levels] : info.levels) steps.push_back(count);
+  return {{"name", info.name},
+          {"role", onestep::name_of(info.role)},
+          {"modality", onestep::name_of(info.data.modality)},
+          {"shape", info.data.shape},
+          {"rate", info.data.rate},
+          {"labels", info.label_names},
+          {"label_count", info.label_count},
+          {"default_sampler", parts_of(default_sampler(info)).name},
+          {"samplers", std::move(samplers_of_role)},
+          {"recommended_steps", std::move(steps)},
+          {"free_sizes", default_sizes(info.sample)},
+          {"multiples", info.sample.multiples},
+          {"canvas", pictures},
+          {"canvas_way", pictures ? Json(info.sample.halo ? "exact" : "windows") : Json()},
+          {"edits", std::move(edits)},
+          {"baseline", baseline.empty() ? Json() : Json(baseline)}};
+}
+
+Json to_json(const Refusal& refusal) {
+  Json error{{"message", refusal.message}};
+  if (!refusal.bound.empty()) error["bound"] = refusal.bound;
+  return {{"error", std::move(error)}};
+}
+
+std::string base64(const std::vector<std::byte>& bytes) {
+  std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');  // EVP_EncodeBlock ends it with a 0
+  const int size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  text.resize(static_cast<std::size_t>(size));
+  return text;
+}
+
+std::vector<std::byte> from_base64(const std::string& text, const std::string& field) {
+  const auto fail = [&] { refuse_field(field, text, "base64, without line breaks"); };
+  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
+  const auto digit = [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '/'; };
+  if (text.empty() || text.size() % 4 != 0 ||
+      !std::all_of(text.begin(), text.end() - static_cast<std::ptrdiff_t>(padding), digit))
+    fail();
+  std::vector<std::byte> bytes(text.size() / 4 * 3);
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                   reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  if (size < 0) fail();
+  bytes.resize(static_cast<std::size_t>(size) - padding);
+  return bytes;
+}
+
+std::optional<std::string> take_text(Json& object, const char* field) {
+  const std::optional<Json> value = take(object, field);
+  if (!value) return {};
+  if (!value->is_string()) refuse_field(field, *value, "a string");
+  return value->get<std::string>();
+}
+
+std::optional<std::int64_t> take_whole(Json& object, const char* field, std::int64_t low, std::int64_t high) {
+  const std::optional<Json> value = take(object, field);
+  if (!value) return {};
+  const bool small = value->is_number_unsigned() ? value->get<std::uint64_t>() <= std::uint64_t{1} << 62 : true;
+  if (!value->is_number_integer() || !small || value->get<std::int64_t>() < low || value->get<std::int64_t>() > high)
+    refuse_field(field, *value, "a whole number in [" + std::to_string(low) + ", " + std::to_string(high) + "]");
+  return value->get<std::int64_t>();
+}
+
+std::optional<double> take_number(Json& object, const char* field, double low, double high) {
+  const std::optional<Json> value = take(object, field);
+  if (!value) return {};
+  if (!value->is_number() || !(value->get<double>() >= low && value->get<double>() <= high))
+    refuse_field(field, *value, "a number in [" + number(low) + ", " + number(high) + "]");
+  return value->get<double>();
+}
+
+bool take_flag(Json& object, const char* field) {
+  const std::optional<Json> value = take(object, field);
+  if (!value) return false;
+  if (!value->is_boolean()) refuse_field(field, *value, "true or false");
+  return value->get<bool>();
+}
+
+std::vector<std::string> accepted(const std::string& header) {
+  std::vector<std::pair<double, std::string>> kinds;
+  std::istringstream parts(header);
+  for (std::string part; std::getline(parts, part, ',');) {
+    std::istringstream fields(part);
+    std::string kind;
+    std::getline(fields, kind, ';');
+    kind.erase(std::remove_if(kind.begin(), kind.end(), [](unsigned char c) { return std::isspace(c); }), kind.end());
+    std::transform(kind.begin(), kind.end(), kind.begin(), [](unsigned char c) { return std::tolower(c); });
+    double quality = 1;
+    for (std::string field; std::getline(fields, field, ';');) {
+      const std::size_t q = field.find("q=");
+      if (q != std::string::npos) quality = std::strtod(field.c_str() + q + 2, nullptr);
+    }
+    if (!kind.empty() && quality > 0) kinds.emplace_back(-quality, kind);
+  }
+  std::stable_sort(kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> names;
+  for (const auto& [quality, kind] : kinds) names.push_back(kind);
+  return names;
+}
+
+std::string command_of(const Request& request, const ModelInfo& info, std::uint64_t seed,
+                       std::optional<std::int64_t> label) {
+  std::string command = "onestep generate " + quoted(info.name) + " --seeds " + std::to_string(seed);
+  if (label) command += " --label " + quoted(label_text(*label, info));
+  const SamplerParts sampler = parts_of(request.sampler);
+  if (!sampler.name.empty() && sampler.name != parts_of(default_sampler(info)).name)
+    command += " --sampler " + sampler.name;
+  if (sampler.levels.steps) command += " --steps " + std::to_string(*sampler.levels.steps);
+  if (!sampler.levels.values.empty()) {
+    command += " --levels ";
+    for (std::size_t i = 0; i < sampler.levels.values.size(); ++i)
+      command += (i ? "," : "") + number(sampler.levels.values[i]);
+  }
+  if (!sampler.levels.schedule.empty()) command += " --schedule " + sampler.levels.schedule;
+  for (const auto& [name, value] : sampler.options) {
+    std::string flag = name;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    command += " --" + flag + " " + number(value);
+  }
+  if (request.guidance) command += " --guidance " + number(*request.guidance);
+  if (request.force) command += " --force";
+  if (info.data.modality == Modality::image && !request.sizes.empty()) {
+    std::map<std::string, std::int64_t> sizes = request.sizes;
+    sizes.merge(default_sizes(info.sample));
+    const std::vector<std::int64_t> shape = shape_at(info.data.sizes, sizes);
+    command += " --size " + std::to_string(shape[2]) + "x" + std::to_string(shape[1]);
+  }
+  return command + " -o " + std::to_string(seed) + "." + name_of(kind_of(info.data.modality));
+}
+
+std::vector<std::pair<std::string, std::string>> texts_of(const std::vector<Sample>& samples, const ServedModel& model,
+                                                          const Request& request) {
+  const ModelInfo& info = model.generator.info();
+  Json made{{"model", info.name}, {"seeds", Json::array()}, {"labels", labels_of(samples)}};
+  Request again = request;
+  again.seeds.clear();
+  again.labels.clear();
+  for (const Sample& sample : samples) {
+    made["seeds"].push_back(sample.seed);
+    again.seeds.push_back(sample.seed);
+    if (sample.label) again.labels.push_back(*sample.label);
+  }
+  if (std::holds_alternative<std::monostate>(request.edit) && request.noise.empty())
+    made["request"] = Json::parse(onestep::to_json(again, info));
+  return model.provenance.texts(std::move(made));
+}
+
+Json sample_json(const Sample& sample, const ServedModel& model, const Request& request, const std::string& command,
+                 int enlarge) {
+  const ModelInfo& info = model.generator.info();
+  const FileKind kind = kind_of(info.data.modality);
+  Json json{{"seed", sample.seed},
+            {"label", sample.label ? Json(*sample.label) : Json()},
+            {"label_name", sample.label ? Json(label_text(*sample.label, info)) : Json()}};
+  json[name_of(kind)] =
+      base64(encode(kind, info, {sample}, {.enlarge = enlarge, .texts = texts_of({sample}, model, request)}));
+  if (!command.empty()) json["command"] = command;
+  return json;
+}
+
+}  // namespace onestep

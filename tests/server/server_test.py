@@ -1,0 +1,344 @@
+"""The HTTP API as its clients meet it. Usage: server_test.py ONESTEP"""
+
+import base64
+import concurrent.futures
+import contextlib
+import http.client
+import io
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+import numpy
+from PIL import Image
+
+ONESTEP = sys.argv.pop(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+class Server:
+    """`onestep serve` on a free port."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([ONESTEP, "serve", *arguments, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+        line = self.process.stdout.readline()
+        if "onestep serves at http://" not in line:
+            raise AssertionError(line + self.process.stderr.read())
+        self.address = line.split()[-1]
+        self.port = int(self.address.split("/")[2].rsplit(":", 1)[1])
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+    def connect(self, timeout=120):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def ask(self, method, path, body=None, **headers):
+        """Status, headers and body of the answer."""
+        with contextlib.closing(self.connect()) as connection:
+            text = json.dumps(body) if isinstance(body, (dict, list)) else body
+            connection.request(method, path, text, {name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+
+    def pixels(self, body, path="/api/generate"):
+        status, _, content = self.ask("POST", path, body, Accept="image/png")
+        if status != 200:
+            raise AssertionError(content)
+        return numpy.asarray(Image.open(io.BytesIO(content)))
+
+    def events(self, body):
+        with contextlib.closing(self.connect()) as connection:
+            connection.request("POST", "/api/generate", json.dumps(body), {"Accept": "text/event-stream"})
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise AssertionError(answer.read())
+            for block in answer.read().decode().strip().split("\n\n"):
+                event, data = block.split("\n")
+                yield event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+class Api(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server("fashion", "fashion-teacher", "--threads", "1")
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.server.end() == 0, "SIGTERM ends a server well"
+
+    def ask(self, *arguments, **headers):
+        return self.server.ask(*arguments, **headers)
+
+    def refused(self, status, words, *arguments, **headers):
+        found, _, content = self.ask(*arguments, **headers)
+        self.assertEqual(found, status, content)
+        message = json.loads(content)["error"]["message"]
+        self.assertIn(words, message)
+
+    def drawn(self, *arguments):
+        """By the command line."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "a.png"
+            subprocess.run([ONESTEP, "generate", *arguments, "--quiet", "-o", str(file)], check=True)
+            return numpy.asarray(Image.open(file))
+
+    def test_models_say_what_can_be_asked(self):
+        status, _, content = self.ask("GET", "/api/models")
+        self.assertEqual(status, 200)
+        models = {model["name"]: model for model in json.loads(content)["models"]}
+        self.assertEqual(list(models), ["fashion", "fashion-teacher"])
+        self.assertEqual(models["fashion"]["baseline"], "fashion-teacher")
+        self.assertIn("inpaint", models["fashion"]["edits"])
+        self.assertEqual(models["fashion-teacher"]["edits"], [])
+        self.assertIn("Bag", models["fashion"]["labels"])
+
+    def test_draws_what_the_command_line_draws(self):
+        for body, arguments in (({"count": 9}, ["-n", "9", "--grid"]),
+                                ({"seeds": [5], "labels": ["Bag"], "steps": 2}, ["--seeds", "5", "--label", "Bag", "--steps", "2"]),
+                                ({"model": "fashion-teacher", "seeds": [3], "sampler": "euler", "steps": 4},
+                                 ["--seeds", "3", "--sampler", "euler", "--steps", "4"])):
+            model = body.get("model", "fashion")
+            self.assertTrue(numpy.array_equal(self.server.pixels(body), self.drawn(model, *arguments)), body)
+
+    def test_the_command_that_a_sample_carries_draws_it_again(self):
+        status, _, content = self.ask("POST", "/api/generate", {"seeds": [7, 8], "sampler": "gamma", "levels": [80, 1.5],
+                                                                "options": {"gamma": 0.25}}, Accept="application/json")
+        self.assertEqual(status, 200, content)
+        for sample in json.loads(content)["samples"]:
+            picture = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(sample["png"]))))
+            program, command, *arguments = sample["command"].split()
+            self.assertEqual((program, command), ("onestep", "generate"))
+            self.assertTrue(numpy.array_equal(picture, self.drawn(*arguments[:-2])))
+
+    def test_requests_that_run_together_have_the_results_that_they_have_alone(self):
+        bodies = [{"seeds": [seed], "steps": 1 + seed % 2, **({"labels": [seed % 10]} if seed % 3 else {})} for seed in range(60)]
+        bodies += [{"count": 40}, {"seeds": [4, 9, 100], "model": "fashion-teacher", "sampler": "euler", "steps": 2}]
+        alone = [self.server.pixels(body) for body in bodies]
+        order = list(range(len(bodies)))
+        random.Random(1).shuffle(order)
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            together = dict(zip(order, pool.map(lambda i: self.server.pixels(bodies[i]), order)))
+        for i, picture in enumerate(alone):
+            self.assertTrue(numpy.array_equal(picture, together[i]), bodies[i])
+        metrics = dict(line.split() for line in self.ask("GET", "/metrics")[2].decode().splitlines()
+                       if not line.startswith(("#", "onestep_requests")))
+        self.assertLess(float(metrics["onestep_batches_total"]), float(metrics["onestep_samples_total"]) - 40)
+
+    def test_a_large_request_does_not_hold_up_a_small_one(self):
+        large = threading.Thread(target=lambda: self.server.pixels({"model": "fashion-teacher", "count": 300, "steps": 5}))
+        started = time.monotonic()
+        large.start()
+        time.sleep(0.2)
+        self.server.pixels({"seeds": [1]})
+        small = time.monotonic() - started
+        large.join()
+        self.assertLess(small, (time.monotonic() - started) / 2)
+
+    def test_an_event_stream_tells_of_every_sample(self):
+        events = list(self.server.events({"seeds": [3, 1, 2]}))
+        names = [name for name, _ in events]
+        self.assertEqual([data["seed"] for name, data in events if name == "sample"], [3, 1, 2])
+        self.assertEqual(names[-1], "done")
+        self.assertEqual(events[-1][1]["nfe"], 1)
+        picture = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(events[names.index("sample")][1]["png"]))))
+        self.assertTrue(numpy.array_equal(picture, self.server.pixels({"seeds": [3]})))
+
+    def test_previews_come_closer_to_the_sample(self):
+        events = list(self.server.events({"model": "fashion-teacher", "seeds": [3], "sampler": "euler", "steps": 6, "previews": True}))
+        previews = [numpy.asarray(Image.open(io.BytesIO(base64.b64decode(data["png"])))).astype(float)
+                    for name, data in events if name == "preview"]
+        [sample] = [numpy.asarray(Image.open(io.BytesIO(base64.b64decode(data["png"])))).astype(float)
+                    for name, data in events if name == "sample"]
+        self.assertEqual(len(previews), 6)
+        self.assertGreater(abs(previews[0] - sample).mean(), abs(previews[-1] - sample).mean())
+        self.assertLess(abs(previews[-1] - sample).mean(), 2)  # the last Euler step ends at its denoised sample
+
+    def test_a_client_that_goes_away_ends_its_work(self):
+        before = self.batches()
+        connection = socket.create_connection(("127.0.0.1", self.server.port))
+        body = json.dumps({"model": "fashion-teacher", "count": 1000, "steps": 40}).encode()
+        connection.sendall(b"POST /api/generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        time.sleep(0.5)
+        connection.close()
+        started = time.monotonic()
+        while b"onestep_waiting_samples 0" not in self.ask("GET", "/metrics")[2]:
+            self.assertLess(time.monotonic() - started, 30)
+            time.sleep(0.05)
+        self.server.pixels({"seeds": [1]})
+        self.assertLess(self.batches() - before, 20)  # of the 1000 / 6 that it would have taken
+
+    def batches(self):
+        [line] = [line for line in self.ask("GET", "/metrics")[2].decode().splitlines() if line.startswith("onestep_batches_total")]
+        return int(line.split()[1])
+
+    def test_edits(self):
+        picture = self.server.pixels({"seeds": [5], "labels": ["Coat"]})
+        mask = numpy.zeros((28, 28), numpy.uint8)
+        mask[:, 14:] = 255
+
+        def encoded(pixels):
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "png")
+            return base64.b64encode(file.getvalue()).decode()
+
+        edited = self.server.pixels({"task": "inpaint", "picture": encoded(picture), "mask": encoded(mask), "seeds": [1],
+                                     "labels": ["Coat"]}, "/api/edit")
+        self.assertTrue(numpy.array_equal(edited[:, :14], picture[:, :14]))
+        self.assertFalse(numpy.array_equal(edited[:, 14:], picture[:, 14:]))
+        for body in ({"task": "stroke", "picture": encoded(picture), "count": 3}, {"task": "denoise", "picture": encoded(picture), "sigma": 0.3},
+                     {"task": "upscale", "picture": encoded(picture[::2, ::2].copy()), "factor": 2}):
+            self.server.pixels(body, "/api/edit")
+        status, _, content = self.ask("POST", "/api/edit", {"task": "interpolate", "from_seed": 3, "to_seed": 8, "frames": 4,
+                                                            "labels": ["Coat"]}, Accept="application/json")
+        self.assertEqual(status, 200, content)
+        frames = json.loads(content)["samples"]
+        self.assertEqual(len(frames), 4)
+        first = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(frames[0]["png"]))))
+        self.assertTrue(numpy.array_equal(first, self.server.pixels({"seeds": [3], "labels": ["Coat"]})))
+        self.refused(422, "needs a picture", "POST", "/api/edit", {"task": "stroke"})
+        self.refused(422, "can't edit", "POST", "/api/edit", {"task": "stroke", "model": "fashion-teacher", "picture": encoded(picture)})
+        self.refused(422, "task = nonsense is unknown", "POST", "/api/edit", {"task": "nonsense"})
+        self.refused(422, "picture: ", "POST", "/api/edit", {"task": "stroke", "picture": base64.b64encode(b"no picture").decode()})
+
+    def test_planes_and_their_tiles(self):
+        plane = self.server.pixels({"label": "Bag", "size": [300, 280], "at": [-20, -20]}, "/api/canvas")
+        self.assertEqual(plane.shape, (280, 300))
+        status, headers, content = self.ask("GET", "/api/canvas/fashion/0/Bag/0/0/0.png")
+        self.assertEqual(status, 200, content)
+        tile = numpy.asarray(Image.open(io.BytesIO(content)))
+        self.assertTrue(numpy.array_equal(tile, plane[20:276, 20:276]))
+        self.assertIn("immutable", headers["Cache-Control"])
+        status, _, content = self.ask("GET", "/api/canvas/fashion/0/Bag/0/0/0.png", If_None_Match=headers["ETag"])
+        self.assertEqual((status, content), (304, b""))
+        small = numpy.asarray(Image.open(io.BytesIO(self.ask("GET", "/api/canvas/fashion/0/Bag/-1/0/0.png")[2]))).astype(float)
+        half = tile.astype(float).reshape(128, 2, 128, 2).mean((1, 3))
+        self.assertLess(abs(small[:128, :128] - half).max(), 30)  # means of values that are clamped before, and after
+        self.assertLess(abs(small[:128, :128] - half).mean(), 1)
+        seamless = self.server.pixels({"size": [56, 42], "seamless": True}, "/api/canvas")
+        self.assertEqual(seamless.shape, (42, 56))
+        self.refused(422, "a picture has at most", "POST", "/api/canvas", {"size": [100_000, 100_000]})
+        self.refused(422, "size is missing", "POST", "/api/canvas", {})
+        self.refused(422, "z = 3", "GET", "/api/canvas/fashion/0/Bag/3/0/0.png")
+        self.refused(422, "unknown label", "GET", "/api/canvas/fashion/0/Hat/0/0/0.png")
+        self.refused(422, "model nothing is unknown", "GET", "/api/canvas/nothing/0/-/0/0/0.png")
+
+    def test_openai_images(self):
+        status, _, content = self.ask("POST", "/v1/images/generations", {"model": "dall-e-3", "prompt": "Bag", "n": 2, "size": "64x48"})
+        self.assertEqual(status, 200, content)
+        for one in json.loads(content)["data"]:
+            self.assertEqual(Image.open(io.BytesIO(base64.b64decode(one["b64_json"]))).size, (64, 48))
+        self.refused(422, "unknown label a cat", "POST", "/v1/images/generations", {"prompt": "a cat"})
+
+    def test_refusals_name_field_value_and_rule(self):
+        generate = "/api/generate"
+        for body, words in (({"count": 0}, "count = 0 must be in [1, "), ({"count": 1001}, "at most 1000"),
+                            ({"labels": ["Hat"]}, "unknown label Hat"), ({"colour": 1}, "colour = 1 is an unknown field"),
+                            ({"steps": "two"}, 'steps = "two" must be a whole number'), ({"model": "nothing"}, "there are fashion"),
+                            ({"enlarge": 65}, "enlarge = 65 must be a whole number in [1, 64]"),
+                            ({"count": 2, "previews": True}, "previews are of one sample"),
+                            ({"sizes": {"H": 64}}, "has one size alone"), ("[1]", "must be an object"), ("{", "is not valid JSON"),
+                            ("[" * 100_000, "nests deeper"), ({"seeds": [-1]}, "seeds[0] = -1"), ({"seeds": [], "count": 1}, "either seeds or count")):
+            self.refused(422, words, "POST", generate, body)
+        self.refused(406, "can be had as image/png", "POST", generate, {"count": 1}, Accept="audio/wav")
+        self.refused(404, "is not here", "GET", "/nothing")
+        self.refused(404, "is not here", "GET", "/page/..%2f..%2fetc%2fpasswd")
+        self.refused(405, "takes POST alone", "GET", generate)
+        self.refused(405, "takes GET alone", "POST", "/api/models", {})
+        self.refused(403, "Host evil.example", "GET", "/api/models", Host="evil.example")
+        self.refused(403, "is another page", "GET", "/api/models", Origin="http://evil.example")
+        status, _, _ = self.ask("GET", "/api/models", Origin=f"http://127.0.0.1:{self.server.port}", Host=f"127.0.0.1:{self.server.port}")
+        self.assertEqual(status, 200)
+
+    def test_headers_forbid_what_pages_should_not_do(self):
+        status, headers, content = self.ask("GET", "/")
+        self.assertEqual(status, 200)
+        self.assertIn(b"<title>", content)
+        self.assertIn("default-src 'self'", headers["Content-Security-Policy"])
+        self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+        self.assertEqual(headers["X-Frame-Options"], "DENY")
+        self.assertEqual(json.loads(self.ask("GET", "/api/openapi.json")[2])["openapi"], "3.1.0")
+
+    def test_malformed_requests_do_no_harm(self):
+        dice = random.Random(5)
+        good = b'POST /api/generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 11\r\n\r\n{"count":1}'
+        for _ in range(400):
+            bad = bytearray(good)
+            for _ in range(dice.randint(1, 8)):
+                place = dice.randrange(len(bad))
+                action = dice.randrange(3)
+                if action == 0:
+                    bad[place] = dice.randrange(256)
+                elif action == 1:
+                    del bad[place]
+                else:
+                    bad[place:place] = bytes(dice.randrange(256) for _ in range(dice.randint(1, 30)))
+            with contextlib.closing(socket.create_connection(("127.0.0.1", self.server.port), timeout=60)) as connection:
+                connection.sendall(bytes(bad))
+                connection.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(ConnectionError):
+                    answer = connection.recv(4096)
+                    if answer.startswith(b"HTTP/"):
+                        self.assertIn(answer.split()[1][:1] + b"xx" if answer.split()[1] != b"503" else b"2xx", (b"2xx", b"3xx", b"4xx"), bad)
+        self.server.pixels({"seeds": [1]})
+
+
+class Bounds(unittest.TestCase):
+    def test_what_is_beyond_them_is_told(self):
+        server = Server("fashion-teacher", "--max-queue", "10", "--max-body", "1024", "--max-seconds", "1", "--threads", "1")
+        self.addCleanup(server.end)
+        status, _, content = server.ask("POST", "/api/generate", b"{" + b" " * 2000 + b"}")
+        self.assertEqual((status, json.loads(content)["error"]["bound"]), (413, "body"))
+        slow = {"count": 1000, "steps": 1000}
+        statuses = []
+        threads = [threading.Thread(target=lambda: statuses.append(server.ask("POST", "/api/generate", slow))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.2)
+        for thread in threads:
+            thread.join()
+        bounds = sorted(json.loads(content)["error"]["bound"] for _, _, content in statuses)
+        self.assertEqual([status for status, _, _ in statuses], [503] * 3)
+        self.assertEqual(bounds, ["queue", "queue", "time"])
+        self.assertTrue(all("Retry-After" in headers for _, headers, _ in statuses))
+
+    def test_a_token_is_asked_for(self):
+        refused = subprocess.run([ONESTEP, "serve", "fashion", "--host", "0.0.0.0", "--port", "0"], capture_output=True, text=True)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("give --token", refused.stderr)
+        token = "0123456789abcdef"
+        server = Server("fashion", "--host", "0.0.0.0", "--token", token, "--threads", "1")
+        self.addCleanup(server.end)
+        for header in ({}, {"Authorization": "Bearer 0123456789abcdeg"}, {"Authorization": "Bearer "}):
+            self.assertEqual(server.ask("GET", "/api/models", **header)[0], 401)
+        self.assertEqual(server.ask("GET", "/api/models", Authorization="Bearer " + token)[0], 200)
+        self.assertEqual(server.ask("GET", "/healthz")[0], 200)
+        self.assertEqual(server.ask("GET", "/")[0], 200)
+
+    def test_sigterm_finishes_what_runs(self):
+        server = Server("fashion-teacher", "--threads", "1")
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(server.ask("POST", "/api/generate", {"seeds": [1], "steps": 18})))
+        thread.start()
+        time.sleep(0.3)
+        self.assertEqual(server.end(), 0)
+        thread.join()
+        self.assertEqual(answers[0][0], 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
