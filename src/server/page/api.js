@@ -1,0 +1,109 @@
+// The server, and what it says when it can't do what it is asked for.
+
+// The token stands behind # of the address that the server prints; from there it goes into the tab's memory, so that a
+// link that is passed on doesn't carry it.
+const given = new URLSearchParams(location.hash.slice(1)).get('token');
+if (given) {
+  sessionStorage.setItem('token', given);
+  history.replaceState(null, '', location.pathname + location.search);
+}
+
+/// What the server refused, in its own words.
+export class Refusal extends Error {
+  constructor(message, status, retryAfter) {
+    super(message);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/// The server does not answer.
+export class Gone extends Error {}
+
+const listeners = [];
+export const onGone = (listener) => listeners.push(listener);
+
+function gone(error) {
+  if (error.name === 'AbortError') return error;
+  for (const listener of listeners) listener();
+  return new Gone('The server does not answer.');
+}
+
+async function call(path, {body, accept = 'application/json', signal} = {}) {
+  const headers = {Accept: accept};
+  const token = sessionStorage.getItem('token');
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body) headers['Content-Type'] = 'application/json';
+  let answer;
+  try {
+    answer = await fetch(path, {method: body ? 'POST' : 'GET', headers, signal, body: body && JSON.stringify(body)});
+  } catch (error) {
+    throw gone(error);
+  }
+  if (answer.ok) return answer;
+  const text = await answer.text().catch(() => '');
+  let message;
+  try { message = JSON.parse(text).error.message; } catch { message = text || `${answer.status} ${answer.statusText}`; }
+  throw new Refusal(message, answer.status, Number(answer.headers.get('Retry-After')) || 1);
+}
+
+async function body(answer, how) {
+  try { return await answer[how](); } catch (error) { throw gone(error); }
+}
+
+export async function models(signal) {
+  return body(await call('/api/models', {signal}), 'json');
+}
+
+export async function blob(path, {accept, request, signal}) {
+  return body(await call(path, {body: request, accept, signal}), 'blob');
+}
+
+export async function healthy() {
+  try { return (await fetch('/healthz', {cache: 'no-store'})).ok; } catch { return false; }
+}
+
+// The events of a server-sent stream: [name, data]. https://html.spec.whatwg.org/multipage/server-sent-events.html
+async function* events(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    let piece;
+    try { piece = await reader.read(); } catch (error) { throw gone(error); }
+    if (piece.done) return;
+    text = (text + piece.value).replaceAll('\r\n', '\n');
+    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
+      let name = 'message', data = [];
+      for (const line of text.slice(0, end).split('\n')) {
+        if (line.startsWith('event:')) name = line.slice(6).trim();
+        if (line.startsWith('data:')) data.push(line.slice(5));
+      }
+      if (data.length) yield [name, JSON.parse(data.join('\n'))];
+    }
+  }
+}
+
+function decoded(base64) {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  return new Blob([bytes], {type: 'image/png'});
+}
+
+// Draws what a request asks for, and hands over each sample as it is finished: {seed, label, label_name, command, png: Blob,
+// base64}. The report comes last. A request with `task` is an edit.
+export async function draw(request, {signal, sample, progress, preview} = {}) {
+  const answer = await call(request.task ? '/api/edit' : '/api/generate', {body: request, accept: 'text/event-stream', signal});
+  for await (const [name, data] of events(answer)) {
+    if (name === 'sample') sample?.({...data, base64: data.png, png: decoded(data.png)});
+    if (name === 'preview') preview?.({...data, png: decoded(data.png)});
+    if (name === 'progress') progress?.(data);
+    if (name === 'error') throw new Refusal((data.error ?? data).message, 500, 1);
+    if (name === 'done') return data;
+  }
+  throw gone(new Error('the stream ended early'));
+}
+
+export async function drawOne(request, signal) {
+  let one;
+  await draw(request, {signal, sample: (sample) => { one ??= sample; }});
+  return one;
+}

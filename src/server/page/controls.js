@@ -1,0 +1,134 @@
+// What all tabs choose by: model, label, steps, seed, and the big button.
+
+import {drawOne} from './api.js';
+import {h, show} from './dom.js';
+
+let unique = 0;
+
+export function field(caption, control, hint) {
+  control.id ||= `field-${++unique}`;
+  return h('div', {class: 'field'}, h('label', {for: control.id}, caption), control, hint && h('p', {class: 'hint'}, hint));
+}
+
+/// A row of exclusive choices: [[value, text], ...].
+function choice(caption, name, choices, change) {
+  return h('fieldset', {class: 'field choice'}, h('legend', {}, caption), h('div', {class: 'segments'},
+    choices.map(([value, text]) => h('label', {}, h('input', {
+      type: 'radio', name, value, onchange: () => change(value)}), h('span', {}, text)))));
+}
+
+export function numberField(caption, name, low, high, change) {
+  const input = h('input', {type: 'number', name, inputmode: 'numeric', min: low, max: high, step: 1, required: true});
+  input.addEventListener('change', () => input.reportValidity() && change(input.valueAsNumber));
+  return field(caption, input);
+}
+
+export const seedField = (change, caption = 'Seed') => numberField(caption, 'seed', 0, 1e15 - 1, change);
+
+// One small picture a model, drawn once for as long as the page is open.
+const faces = new Map();
+
+async function paintFace(image, model, signal) {
+  if (!faces.has(model.name)) {
+    try {
+      faces.set(model.name, (await drawOne({model: model.name, seeds: [model.label_count > 3 ? 3 : 0]}, signal)).png);
+    } catch {
+      return;  // a picture less; what is wrong with the server is said where its sheet should be
+    }
+  }
+  show(image, faces.get(model.name));
+}
+
+/// Cards to choose a model by. `paint(signal)` draws their pictures, when what matters more is done.
+function modelPicker(models, change) {
+  const images = models.map(() => h('img', {alt: '', class: 'face'}));
+  const element = h('fieldset', {class: 'field models'}, h('legend', {}, 'Model'), models.map((model, i) =>
+    h('label', {}, h('input', {type: 'radio', name: 'model', value: model.name,
+                               onchange: () => change(model)}),
+      images[i], h('span', {}, h('b', {}, model.name), h('small', {}, kind(model))))));
+  const paint = async (signal) => {
+    for (let i = 0; i < models.length && !signal.aborted; ++i) await paintFace(images[i], models[i], signal);
+  };
+  return {element, paint};
+}
+
+function kind(model) {
+  const size = model.shape.slice(1).reverse().join(' × ');
+  return `${model.role === 'diffusion' ? 'diffusion' : 'one step'}, ${size}`;
+}
+
+/// Labels of a model, by name where they have one: [[value, text], ...].
+export function labelsOf(model) {
+  return Array.from({length: model.label_count}, (_, i) => model.labels[i] ? [model.labels[i], model.labels[i]] : [i, `Label ${i}`]);
+}
+
+export function labelField(model, chosen, change) {
+  if (!model.label_count) return null;
+  const known = labelsOf(model);
+  const stranger = chosen !== null && !known.some(([value]) => String(value) === chosen);
+  const select = h('select', {name: 'label', onchange: () => change(select.value || null)}, h('option', {value: ''}, 'Any'),
+    [...known, ...(stranger ? [[chosen, chosen]] : [])].map(([value, text]) => h('option', {value}, text)));
+  return field('Label', select);
+}
+
+export const defaultSteps = (model) =>
+  model.samplers?.find(({name}) => name === model.default_sampler)?.steps || model.recommended_steps[0] || 1;
+
+export function stepsField(model, chosen, change) {
+  const offered = [...new Set([...model.recommended_steps, defaultSteps(model), chosen])].sort((a, b) => a - b);
+  return offered.length < 2 ? null : choice('Steps', 'steps', offered.map((steps) => [steps, steps]), change);
+}
+
+/// The button that the space bar presses too (main.js).
+function bigButton(text, press) {
+  return h('button', {type: 'button', class: 'big', 'data-space': true, 'aria-keyshortcuts': 'Space', onclick: press},
+    h('span', {}, text), h('kbd', {'aria-hidden': 'true'}, 'space'));
+}
+
+/// The labels of a request: that of the address, as the API takes it.
+export function requestLabels(model, label) {
+  if (label === null) return {};
+  return {labels: [!model.labels.includes(label) && /^\d+$/.test(label) ? Number(label) : label]};
+}
+
+/// A picture's name: of its label, where it has one.
+export const titleOf = (sample, model) => sample.label_name || (model.label_count ? `Label ${sample.label}` : 'Picture');
+
+export function notice(error) {
+  return h('p', {class: 'notice', role: 'alert'}, error.message);
+}
+
+/// The model of the address, or the first; with a remark where the address names one that is not there.
+export function chooseModel(models, name) {
+  const model = models.find((each) => each.name === name);
+  const remark = name !== null && !model &&
+    new Error(`model ${name} is not loaded, or can't be shown here; loaded are ${models.map((each) => each.name).join(', ')}`);
+  return [model ?? models[0], remark];
+}
+
+/// What stands beside the pictures: models, the fields of a model, the big button, and `more`. Elements live for as long as they
+/// can, so that who holds one with the keyboard holds it still.
+export function sidebar({models, pick, fields, button: [text, press], more = []}) {
+  const picker = modelPicker(models, pick);
+  const ofModel = h('div', {class: 'fields'});
+  const element = h('aside', {class: 'side', 'aria-label': 'What to draw'}, models.length > 1 && picker.element, ofModel,
+    bigButton(text, press), more);
+  let made = null;
+  return {
+    element,
+    paint: picker.paint,
+    update(model, values) {
+      const steps = element.querySelector(`[name=steps][value="${values.steps}"]`);
+      const label = values.label === null || element.querySelector(`[name=label] option[value="${CSS.escape(values.label)}"]`);
+      if (made !== model || !steps || !label) ofModel.replaceChildren(...fields(model, values).filter(Boolean));
+      made = model;
+      for (const [name, value] of Object.entries({...values, model: model.name})) {
+        for (const control of element.querySelectorAll(`[name=${name}]`)) {
+          if (control.type === 'radio') control.checked = control.value === String(value);
+          else if (control.type === 'checkbox') control.checked = Boolean(value);
+          else control.value = value ?? '';
+        }
+      }
+    },
+  };
+}

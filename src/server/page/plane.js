@@ -1,0 +1,410 @@
+// The endless plane of a model as a map: drag, zoom, cut a piece out.
+
+import {blob, Gone} from './api.js';
+import {chooseModel, defaultSteps, labelField, notice, seedField, sidebar, stepsField} from './controls.js';
+import {copyButton, debounced, delay, fileName, h, save, show} from './dom.js';
+
+export const id = 'plane';
+export const title = 'Backgrounds';
+export const available = (models) => models.filter((model) => model.canvas);
+
+const tileSide = 256;
+const atOnce = 4;        // tiles asked for at one time: a browser has six connections to a host, and others want some
+const mostKept = 400;    // tiles, of 256 KiB each
+const [nearest, farthest] = [8, 1 / 6];  // screen pixels a pixel of the plane
+// Windows that overlap are brought together by a second call.
+const planeSteps = (model) => (model.canvas_way === 'windows' ? model.recommended_steps.find((steps) => steps > 1) : null) ?? defaultSteps(model);
+
+export function mount(element, context) {
+  let model, label, seed, steps;
+  let middle = {x: 0, y: 0}, scale = 1;
+  let cut = null;          // {x, y, width, height}
+  let choosing = false;    // the next drag draws the cut
+  let drawn = null;        // which plane, as text
+  const tiles = new Map();  // "z/x/y": {bitmap} or {controller}; the oldest first
+  let paused = false;      // after a refusal, until the plane changes
+  let width = 0, height = 0, frame = 0;
+
+  const canvas = h('canvas', {class: 'map', tabindex: 0, role: 'application', 'data-keys': true,
+    'aria-label': 'Map of the plane. Arrow keys move, plus and minus zoom, 0 goes back to the start.', 'aria-describedby': 'where'});
+  const where = h('output', {id: 'where', class: 'where'});
+  const trouble = h('div', {class: 'over', 'aria-live': 'polite'});
+  const round = (text, name, press) => h('button', {type: 'button', class: 'round', 'aria-label': name, title: name, onclick: press}, text);
+  const stage = h('section', {class: 'stage world', 'aria-label': 'Map'}, canvas, trouble, where,
+    h('div', {class: 'zoom'}, round('+', 'Zoom in', () => zoom(2)), round('−', 'Zoom out', () => zoom(0.5)),
+      round('⌂', 'Back to the start', () => look({x: 0, y: 0}, 1))));
+
+  const goX = number('X', 'map-x'), goY = number('Y', 'map-y');
+  const jump = h('form', {class: 'inline', 'aria-label': 'Jump to a place', onsubmit: (event) => {
+    event.preventDefault();
+    look({x: goX.input.valueAsNumber || 0, y: goY.input.valueAsNumber || 0}, scale);
+  }}, goX.element, goY.element, h('button', {type: 'submit', class: 'quiet'}, 'Go there'));
+
+  const cutWidth = number('Width', 'cut-width', 1), cutHeight = number('Height', 'cut-height', 1);
+  const seamless = h('input', {type: 'checkbox', name: 'seamless', onchange: () => context.go({seamless: seamless.checked ? 1 : null}, {replace: true})});
+  for (const {input} of [cutWidth, cutHeight]) input.addEventListener('change', sized);
+  const choose = h('button', {type: 'button', class: 'quiet', 'aria-pressed': 'false', onclick: () => choosing ? stopChoosing() : startChoosing()}, 'Draw it on the map');
+  const cutForm = h('form', {class: 'cut', 'aria-label': 'Cut out', onsubmit: (event) => { event.preventDefault(); cutOut(); }},
+    h('h2', {}, 'Cut out'), h('div', {class: 'inline'}, cutWidth.element, h('span', {'aria-hidden': 'true'}, '×'), cutHeight.element),
+    h('div', {class: 'presets'}, [[512, 512], [1920, 1080], [3840, 2160]].map(([w, t]) =>
+      h('button', {type: 'button', class: 'quiet', onclick: () => setCut(centred(w, t))}, `${w} × ${t}`)), choose),
+    h('label', {class: 'check'}, seamless, 'Seamless: its edges meet'),
+    h('button', {type: 'submit', class: 'action'}, 'Cut this out'));
+
+  const side = sidebar({
+    models: context.models,
+    pick: (next) => context.go({model: next.name, label: null, steps: null}),
+    fields: (of, chosen) => [labelField(of, chosen.label, (next) => context.go({label: next})),
+      stepsField(of, chosen.steps, (next) => context.go({steps: next})), seedField((next) => context.go({seed: next}))],
+    button: ['Another plane', () => context.go({seed: seed + 1})],
+    more: [cutForm, h('div', {class: 'field'}, h('h2', {}, 'Jump'), jump)],
+  });
+  const result = h('dialog', {class: 'result', 'aria-label': 'Cut out'});
+  result.addEventListener('click', (event) => event.target === result && result.close());
+  document.body.append(result);
+  element.append(side.element, stage);
+
+  function number(caption, name, low = null) {
+    const input = h('input', {type: 'number', inputmode: 'numeric', step: 1, min: low, id: name, value: low === null ? 0 : 512, required: true});
+    return {input, element: h('label', {for: name}, h('span', {}, caption), input)};
+  }
+
+  // ---- what is in the address ----
+
+  const remember = debounced(200, () => context.go({at: `${Math.round(middle.x)},${Math.round(middle.y)},${Number(scale.toFixed(3))}`}, {replace: true}));
+
+  const numbers = (text) => {
+    const values = (text ?? '').split(',').map(Number);
+    return values.every(Number.isFinite) ? values : [];
+  };
+
+  function update(state) {
+    const [chosen, remark] = chooseModel(context.models, state.model);
+    model = chosen;
+    label = state.label;
+    seed = state.seed ?? 0;
+    steps = state.steps ?? planeSteps(model);
+    const plane = JSON.stringify([model.name, label, seed, steps]);
+    if (plane !== drawn) {
+      forget();
+      drawn = plane;
+      paused = false;
+      trouble.replaceChildren(...(remark ? [notice(remark)] : []));
+      context.announce(`Plane of ${label ?? model.name}, seed ${seed}`);
+    }
+    side.update(model, {label, steps, seed, seamless: state.seamless});
+    const [x = 0, y = 0, at = 1] = numbers(state.at);
+    remember.cancel();
+    middle = {x, y};
+    scale = Math.min(nearest, Math.max(farthest, at));
+    const [left, top, across, down] = numbers(state.cut);
+    cut = across > 0 && down > 0 ? {x: left, y: top, width: across, height: down} : null;
+    if (cut) {
+      cutWidth.input.value = cut.width;
+      cutHeight.input.value = cut.height;
+    }
+    refresh();
+    side.paint(leave.signal);
+  }
+
+  function look(to, at) {
+    middle = {x: Math.round(to.x), y: Math.round(to.y)};
+    scale = Math.min(nearest, Math.max(farthest, at));
+    refresh();
+    remember();
+  }
+
+  /// Around a point of the screen, which stays where it is.
+  function zoom(factor, x = width / 2, y = height / 2) {
+    const to = Math.min(nearest, Math.max(farthest, scale * factor));
+    middle.x += (x - width / 2) * (1 / scale - 1 / to);
+    middle.y += (y - height / 2) * (1 / scale - 1 / to);
+    scale = to;
+    refresh();
+    remember();
+  }
+
+  // ---- tiles ----
+
+  const leave = new AbortController();
+  const zoomLevel = () => (scale * devicePixelRatio > 0.6 ? 0 : scale * devicePixelRatio > 0.3 ? -1 : -2);
+
+  /// The tiles of a zoom level that are in view, the middle ones first.
+  function inView(z) {
+    const side = tileSide * 2 ** -z;
+    const from = {x: Math.floor((middle.x - width / 2 / scale) / side), y: Math.floor((middle.y - height / 2 / scale) / side)};
+    const to = {x: Math.floor((middle.x + width / 2 / scale) / side), y: Math.floor((middle.y + height / 2 / scale) / side)};
+    const list = [];
+    for (let y = from.y; y <= to.y; ++y) for (let x = from.x; x <= to.x; ++x) list.push({z, x, y, side, key: `${z}/${x}/${y}`});
+    const far = (tile) => Math.hypot((tile.x + 0.5) * side - middle.x, (tile.y + 0.5) * side - middle.y);
+    return list.sort((a, b) => far(a) - far(b));
+  }
+
+  function fetchTiles() {
+    if (paused || !width) return;
+    const wanted = inView(zoomLevel());
+    const keys = new Set(wanted.map(({key}) => key));
+    let running = 0;
+    for (const [key, tile] of tiles) {
+      if (!tile.controller) continue;
+      if (keys.has(key)) ++running;
+      else {
+        tile.controller.abort();
+        tiles.delete(key);
+      }
+    }
+    for (const tile of wanted) {
+      const kept = tiles.get(tile.key);
+      if (kept?.bitmap) {  // to the end: the first are given up first
+        tiles.delete(tile.key);
+        tiles.set(tile.key, kept);
+      } else if (!kept && running < atOnce) {
+        ++running;
+        fetchTile(tile);
+      }
+    }
+    for (const [key, tile] of tiles) {
+      if (tiles.size <= mostKept) break;
+      if (keys.has(key) || !tile.bitmap) continue;
+      tile.bitmap.close();
+      tiles.delete(key);
+    }
+    stage.setAttribute('aria-busy', String(running > 0));
+  }
+
+  async function fetchTile({z, x, y, key}) {
+    const controller = new AbortController();
+    tiles.set(key, {controller});
+    const path = [model.name, seed, label ?? '-', z, x, `${y}.png`].map(encodeURIComponent).join('/');
+    try {
+      for (;;) {
+        try {
+          const picture = await blob(`/api/canvas/${path}?steps=${steps}`, {accept: 'image/png', signal: controller.signal});
+          const bitmap = await createImageBitmap(picture);
+          if (tiles.get(key)?.controller !== controller) return bitmap.close();
+          tiles.set(key, {bitmap});
+          break;
+        } catch (error) {  // a full queue empties
+          if (error.status !== 429 && error.status !== 503) throw error;
+          await delay(1000 * error.retryAfter, controller.signal);
+          controller.signal.throwIfAborted();
+        }
+      }
+    } catch (error) {
+      if (controller.signal.aborted) return;
+      if (tiles.get(key)?.controller === controller) tiles.delete(key);
+      paused = true;
+      if (!(error instanceof Gone)) trouble.replaceChildren(notice(error));
+    }
+    refresh();
+  }
+
+  function forget() {
+    for (const tile of tiles.values()) {
+      tile.controller?.abort();
+      tile.bitmap?.close();
+    }
+    tiles.clear();
+  }
+
+  // ---- drawing ----
+
+  function refresh() {
+    fetchTiles();
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      paint();
+    });
+  }
+
+  function paint() {
+    const dots = devicePixelRatio;
+    const surface = canvas.getContext('2d');
+    surface.clearRect(0, 0, canvas.width, canvas.height);
+    surface.imageSmoothingEnabled = scale * dots < 2;
+    surface.imageSmoothingQuality = 'high';
+    const toScreen = (x, middleOf, extent) => Math.round(((x - middleOf) * scale + extent / 2) * dots);
+    const box = (x, y, w, t) => {
+      const left = toScreen(x, middle.x, width), top = toScreen(y, middle.y, height);
+      return [left, top, toScreen(x + w, middle.x, width) - left, toScreen(y + t, middle.y, height) - top];
+    };
+    // Other zoom levels stand in for what is not there yet.
+    const sharp = zoomLevel();
+    for (const z of [-2, -1, 0].filter((each) => each !== sharp).concat(sharp)) {
+      if (z > sharp && 2 ** (z - sharp) > 2) continue;
+      for (const tile of inView(z)) {
+        const bitmap = tiles.get(tile.key)?.bitmap;
+        if (bitmap) surface.drawImage(bitmap, ...box(tile.x * tile.side, tile.y * tile.side, tile.side, tile.side));
+      }
+    }
+    if (cut) {
+      const [left, top, w, t] = box(cut.x, cut.y, cut.width, cut.height);
+      surface.fillStyle = 'rgb(0 0 0 / 0.45)';
+      surface.beginPath();
+      surface.rect(0, 0, canvas.width, canvas.height);
+      surface.rect(left, top, w, t);
+      surface.fill('evenodd');
+      surface.strokeStyle = 'white';
+      surface.lineWidth = 2 * dots;
+      surface.strokeRect(left, top, w, t);
+    }
+    where.textContent = `${Math.round(middle.x)}, ${Math.round(middle.y)} · ${Math.round(scale * 100)} %`;
+    if (document.activeElement !== goX.input && document.activeElement !== goY.input) {
+      goX.input.value = Math.round(middle.x);
+      goY.input.value = Math.round(middle.y);
+    }
+  }
+
+  const observer = new ResizeObserver(() => {
+    ({width, height} = canvas.getBoundingClientRect());
+    canvas.width = Math.round(width * devicePixelRatio);
+    canvas.height = Math.round(height * devicePixelRatio);
+    refresh();
+  });
+  observer.observe(canvas);
+
+  // ---- hand, wheel and keys ----
+
+  const pointers = new Map();
+  let corner = null;  // of a cut that is being drawn, on the plane
+
+  const onPlane = ({x, y}) => ({x: middle.x + (x - width / 2) / scale, y: middle.y + (y - height / 2) / scale});
+  const pointOf = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return {x: event.clientX - box.left, y: event.clientY - box.top};
+  };
+
+  canvas.addEventListener('pointerdown', (event) => {
+    if (event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
+    pointers.set(event.pointerId, pointOf(event));
+    corner = (choosing || event.shiftKey) && pointers.size === 1 ? onPlane(pointOf(event)) : null;
+    canvas.classList.add('held');
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    const before = pointers.get(event.pointerId);
+    if (!before) return;
+    const now = pointOf(event);
+    if (corner) {
+      const other = onPlane(now);
+      cut = {x: Math.round(Math.min(corner.x, other.x)), y: Math.round(Math.min(corner.y, other.y)),
+             width: Math.max(1, Math.round(Math.abs(corner.x - other.x))), height: Math.max(1, Math.round(Math.abs(corner.y - other.y)))};
+      cutWidth.input.value = cut.width;
+      cutHeight.input.value = cut.height;
+    } else if (pointers.size === 2) {
+      const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
+      const apart = (a) => Math.hypot(a.x - other.x, a.y - other.y) || 1;
+      zoom(apart(now) / apart(before), other.x, other.y);
+    } else {
+      middle.x -= (now.x - before.x) / scale;
+      middle.y -= (now.y - before.y) / scale;
+    }
+    pointers.set(event.pointerId, now);
+    refresh();
+  });
+  for (const end of ['pointerup', 'pointercancel']) {
+    canvas.addEventListener(end, (event) => {
+      if (!pointers.delete(event.pointerId)) return;
+      canvas.classList.remove('held');
+      if (corner) {
+        corner = null;
+        stopChoosing();
+        setCut(cut);
+      } else {
+        remember();
+      }
+    });
+  }
+  canvas.addEventListener('wheel', (event) => {
+    event.preventDefault();
+    const {x, y} = pointOf(event);
+    zoom(2 ** (-event.deltaY * (event.deltaMode ? 30 : 1) / 400), x, y);
+  }, {passive: false});
+  canvas.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = 96 / scale;
+    const move = {ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step]}[event.key];
+    if (move) look({x: middle.x + move[0], y: middle.y + move[1]}, scale);
+    else if (event.key === '+' || event.key === '=') zoom(2);
+    else if (event.key === '-') zoom(0.5);
+    else if (event.key === '0') look({x: 0, y: 0}, 1);
+    else if (event.key === 'Escape' && (choosing || cut)) { stopChoosing(); setCut(null); }
+    else if (event.key === ' ') context.go({seed: seed + 1});
+    else return;
+    event.preventDefault();
+  });
+
+  // ---- cutting out ----
+
+  function startChoosing() {
+    choosing = true;
+    choose.setAttribute('aria-pressed', 'true');
+    canvas.classList.add('choosing');
+  }
+  function stopChoosing() {
+    choosing = false;
+    choose.setAttribute('aria-pressed', 'false');
+    canvas.classList.remove('choosing');
+  }
+  function setCut(to) {
+    context.go({cut: to && [to.x, to.y, to.width, to.height].join(',')}, {replace: true});
+    refresh();
+  }
+  const centred = (w, t) => ({x: Math.round(middle.x - w / 2), y: Math.round(middle.y - t / 2), width: w, height: t});
+  function sized() {
+    const [w, t] = [cutWidth.input.valueAsNumber, cutHeight.input.valueAsNumber];
+    if (w > 0 && t > 0) setCut(cut ? {...cut, width: w, height: t} : centred(w, t));
+  }
+
+  const quoted = (text) => (/^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+  async function cutOut() {
+    const piece = cut ?? centred(cutWidth.input.valueAsNumber, cutHeight.input.valueAsNumber);
+    const meets = seamless.checked;
+    const name = `${fileName(model.name, label, seed, `${piece.width}x${piece.height}`)}.png`;
+    const picture = h('img', {alt: `${label ?? model.name}, ${piece.width} by ${piece.height} pixels${meets ? ', seamless' : ''}`});
+    const body = h('div', {class: 'piece waiting'}, picture);
+    const close = h('button', {type: 'button', class: 'round close', 'aria-label': 'Close', onclick: () => result.close()}, '×');
+    const actions = h('div', {class: 'row'});
+    const stop = new AbortController();
+    result.replaceChildren(h('div', {class: 'row'}, h('h2', {}, `${piece.width} × ${piece.height}`), close), body, actions);
+    result.addEventListener('close', () => stop.abort(), {once: true});
+    result.showModal();
+    try {
+      const png = await blob('/api/canvas', {accept: 'image/png', signal: stop.signal, request: {
+        model: model.name, seed, steps, ...(label === null ? {} : {label}), size: [piece.width, piece.height],
+        at: [piece.x, piece.y], seamless: meets}});
+      show(picture, png);
+      body.classList.remove('waiting');
+      if (meets) {  // twice beside and below itself: no seam shows
+        const repeated = h('div', {class: 'repeated', role: 'img', 'aria-label': `${picture.alt}, beside and below itself`});
+        repeated.style.backgroundImage = `url("${picture.src}")`;
+        repeated.style.aspectRatio = `${piece.width} / ${piece.height}`;
+        picture.replaceWith(repeated);
+      }
+      const command = ['onestep generate', quoted(model.name), ...(label === null ? [] : ['--label', quoted(label)]), '--seeds', seed, '--steps', steps,
+        '--size', `${piece.width}x${piece.height}`, ...(piece.x || piece.y ? [`--at=${piece.x},${piece.y}`] : []),
+        ...(meets ? ['--seamless'] : []), '-o', name].join(' ');
+      actions.append(h('button', {type: 'button', class: 'action', 'data-download': true, onclick: () => save(png, name)}, 'Download'),
+        copyButton(() => command));
+      context.announce('The piece is there to download');
+      actions.firstChild.focus();
+    } catch (error) {
+      if (stop.signal.aborted) return;
+      body.replaceChildren(notice(error));
+      body.classList.remove('waiting');
+    }
+  }
+
+  return {
+    update,
+    unmount() {
+      leave.abort();
+      remember.cancel();
+      cancelAnimationFrame(frame);
+      observer.disconnect();
+      forget();
+      result.remove();
+    },
+  };
+}
