@@ -55,8 +55,10 @@ export async function models(signal) {
   return body(await call('/api/models', {signal}), 'json');
 }
 
-export async function blob(path, {accept, request, signal}) {
-  return body(await call(path, {body: request, accept, signal}), 'blob');
+/// A PNG, and the `onestep` line that makes it, where the server says it.
+export async function picture(path, {request, signal}) {
+  const answer = await call(path, {body: request, accept: 'image/png', signal});
+  return {png: await body(answer, 'blob'), command: answer.headers.get('X-Onestep-Command')};
 }
 
 export async function healthy() {

@@ -41,11 +41,11 @@ async function paintFace(image, model, signal) {
 
 /// Cards to choose a model by. `paint(signal)` draws their pictures, when what matters more is done.
 function modelPicker(models, change) {
-  const images = models.map(() => h('img', {alt: '', class: 'face'}));
+  const images = models.map(() => h('img', {alt: ''}));
   const element = h('fieldset', {class: 'field models'}, h('legend', {}, 'Model'), models.map((model, i) =>
     h('label', {}, h('input', {type: 'radio', name: 'model', value: model.name,
                                onchange: () => change(model)}),
-      images[i], h('span', {}, h('b', {}, model.name), h('small', {}, kind(model))))));
+      h('span', {class: 'face'}, images[i]), h('span', {}, h('b', {}, model.name), h('small', {}, kind(model))))));
   const paint = async (signal) => {
     for (let i = 0; i < models.length && !signal.aborted; ++i) await paintFace(images[i], models[i], signal);
   };
@@ -75,8 +75,9 @@ export const defaultSteps = (model) =>
   model.samplers?.find(({name}) => name === model.default_sampler)?.steps || model.recommended_steps[0] || 1;
 
 export function stepsField(model, chosen, change) {
-  const offered = [...new Set([...model.recommended_steps, defaultSteps(model), chosen])].sort((a, b) => a - b);
-  return offered.length < 2 ? null : choice('Steps', 'steps', offered.map((steps) => [steps, steps]), change);
+  const usual = model.role === 'diffusion' ? [5, 18, 40] : [1, 2, 4];
+  const offered = [...new Set([...usual, ...model.recommended_steps, defaultSteps(model), chosen])].sort((a, b) => a - b);
+  return choice('Steps', 'steps', offered.map((steps) => [steps, steps]), change);
 }
 
 /// The button that the space bar presses too (main.js).

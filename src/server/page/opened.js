@@ -27,7 +27,7 @@ export function mountOpened(context, sheet) {
 
   const image = h('img', {alt: '', class: 'large'});
   const frame = h('div', {class: 'frame'}, image);
-  const heading = h('h2', {id: 'opened-title'});
+  const heading = h('h2', {id: 'opened-title', tabindex: -1, autofocus: true});
   const about = h('p', {class: 'status'});
   const trouble = h('div', {});
   const panel = h('div', {class: 'panel'});
@@ -106,13 +106,29 @@ export function mountOpened(context, sheet) {
       return sample;
     };
     let sample = made.get(key) ?? keep(samples.find((each) => each?.seed === state.open) ?? await drawOne(start, signal));
-    const {label} = sample;
     for (const change of state.made?.split('~') ?? []) {
       key += `~${change}`;
-      sample = made.get(key) ?? keep({...await drawOne(editOf(change, sample, model), signal), label, change});
+      sample = made.get(key) ?? keep(await changed(sample, change, signal));
     }
     return sample;
   }
+
+  async function changed(sample, change, signal) {
+    const {model} = sheet();
+    const request = editOf(change, sample, model);
+    const {label, label_name} = sample;
+    const [before, after] = [0, 1].map((more) => `${sample.start ?? sample.seed}-${(sample.changes ?? 0) + more}.png`);
+    const chosen = ['--label', label_name ?? label, '--seeds', request.seeds[0], '-o', after];
+    const words = request.task === 'stroke' ? ['stroke', model.name, before, '--levels', request.levels.join(), ...chosen] :
+      ['inpaint', model.name, before, '--mask', 'mask.png', ...chosen];
+    if (label === null) words.splice(words.indexOf('--label'), 2);
+    // The command reads the picture before this change from the file that the command before it wrote.
+    const first = sample.line ?? sample.command.replace(/ -o \S+$/, ` -o ${before}`);
+    const mask = request.mask ? ` && base64 -d > mask.png <<< ${request.mask}` : '';
+    return {...await drawOne(request, signal), label, label_name, start: sample.start ?? sample.seed, changes: (sample.changes ?? 0) + 1,
+            line: `${first}${mask} && onestep edit ${words.map(quoted).join(' ')}`};
+  }
+  const commandOf = (sample) => sample.line ?? sample.command;
 
   const labelOf = (sample) => (sheet().model.label_count ? {labels: [sample.label]} : {});
 
@@ -186,7 +202,7 @@ export function mountOpened(context, sheet) {
       action('between', 'Between these two', 'From this picture to another'),
       action('fix', 'Fix this part', 'Paint over it, and it is drawn anew'),
       h('button', {type: 'button', class: 'action', 'data-download': true, onclick: download}, 'Download', h('small', {}, 'PNG, with how it was made inside')),
-      copyButton(() => current.command),
+      copyButton(() => commandOf(current)),
       state.made && h('button', {type: 'button', class: 'action', onclick: () =>
         context.go({made: state.made.split('~').slice(0, -1).join('~') || null})}, 'Take the last change back'))].filter(Boolean)};
   }
@@ -297,11 +313,13 @@ export function mountOpened(context, sheet) {
     const {model, steps} = sheet();
     const others = h('ul', {class: 'handful small', 'aria-label': 'The other picture'});
     const seed = h('input', {type: 'number', min: 0, step: 1, inputmode: 'numeric', id: 'other-seed'});
-    const slider = h('input', {type: 'range', min: 0, max: frames - 1, step: 1, id: 'part', 'aria-label': 'From the one to the other'});
-    const ends = [h('img', {alt: '', class: 'end'}), h('img', {alt: '', class: 'end'})];
-    const along = h('div', {class: 'along', hidden: true}, ends[0], slider, ends[1]);
+    const slider = h('input', {type: 'range', min: 0, max: frames - 1, step: 1, id: 'part', disabled: true, 'aria-label': 'From the one to the other'});
+    const ends = [h('img', {alt: ''}), h('img', {alt: ''})];
+    const along = h('div', {class: 'along'}, h('span', {class: 'end'}, ends[0]), slider, h('span', {class: 'end'}, ends[1]));
     const said = h('div', {});
-    const copy = copyButton(() => strip[nearest(slider.valueAsNumber)]?.command ?? '');
+    const copy = copyButton(() => ['onestep edit interpolate', model.name, context.state.open, context.state.to,
+      ...(model.label_count ? ['--label', current.label_name ?? current.label] : []), '--steps', steps, '--frames', frames,
+      '-o', 'between.png'].map((word, i) => (i ? quoted(word) : word)).join(' '));
     const tail = h('div', {class: 'actions', hidden: true},
       h('button', {type: 'button', class: 'action', onclick: () => {
         const at = nearest(slider.valueAsNumber);
@@ -329,9 +347,11 @@ export function mountOpened(context, sheet) {
       about.textContent = `Seed ${open} → ${to} · ${part} %`;
     }
 
+    show(ends[0], current.png);
+
     // Those of the sheet with the picture's own label come first: what lies between is of one label.
     for (const sample of sheet().samples.filter((each) => each && each.seed !== context.state.open)
-      .sort((a, b) => (b.label === current.label) - (a.label === current.label)).slice(0, 12)) {
+      .sort((a, b) => (b.label === current.label) - (a.label === current.label)).slice(0, 8)) {
       const face = h('img', {alt: `${titleOf(sample, model)}, seed ${sample.seed}`});
       show(face, sample.png);
       others.append(h('li', {}, h('button', {type: 'button', 'data-seed': sample.seed, onclick: () => take(sample.seed)}, face)));
@@ -351,7 +371,7 @@ export function mountOpened(context, sheet) {
             strip[arrived] = sample;
             if (arrived === 0 || arrived === frames - 1) show(ends[arrived && 1], sample.png);
             ++arrived;
-            along.hidden = tail.hidden = false;
+            slider.disabled = tail.hidden = false;
             paint();
           }});
         context.announce('Move the slider to go from the one to the other');
@@ -361,8 +381,8 @@ export function mountOpened(context, sheet) {
     }
 
     return {
-      elements: [h('p', {}, 'The other picture:'), others,
-        h('label', {class: 'inline', for: 'other-seed'}, 'or seed', seed), along, said, tail],
+      elements: [along, said, h('p', {}, 'The other picture'), others,
+        h('label', {class: 'inline', for: 'other-seed'}, 'or seed', seed), tail],
       unmount: () => { remember.cancel(); running.abort(); },
       update(state) {
         for (const button of others.querySelectorAll('button')) button.setAttribute('aria-pressed', String(Number(button.dataset.seed) === state.to));
@@ -391,5 +411,8 @@ const hundredths = (position) => Math.round(30 * 40 ** (position / 100));
 const positionOf = (level) => 100 * Math.log(level / 30) / Math.log(40);
 /// A further call at a fifth of the level makes sharp what the first one left soft.
 const levelsOf = (level) => [level / 100, level / 500];
+
+/// As a shell has to be given it.
+const quoted = (word) => (/^[\w./,-]+$/.test(word) ? String(word) : `'${String(word).replaceAll("'", "'\\''")}'`);
 
 const sizeOf = (model) => [model.shape.at(-1), model.shape.at(-2)];

@@ -1,7 +1,7 @@
 // A sheet of pictures, drawn at once; a click opens one (opened.js).
 
 import {closed} from './address.js';
-import {blob, draw, Gone} from './api.js';
+import {draw, Gone, picture} from './api.js';
 import {chooseModel, defaultSteps, labelField, notice, numberField, requestLabels, seedField, sidebar, stepsField, titleOf}
   from './controls.js';
 import {fileName, h, save, show} from './dom.js';
@@ -28,8 +28,8 @@ export function mount(element, context) {
     pick: (next) => context.go({...closed, model: next.name, label: null, steps: null}),
     fields: (of, chosen) => [
       labelField(of, chosen.label, (label) => context.go({...closed, label})),
-      numberField('How many', 'count', 1, mostPictures, (next) => context.go({...closed, count: next})),
       stepsField(of, chosen.steps, (next) => context.go({...closed, steps: next})),
+      numberField('How many', 'count', 1, mostPictures, (next) => context.go({...closed, count: next})),
       seedField((next) => context.go({...closed, seed: next}), 'First seed')],
     button: ['Next sheet', () => context.go({...closed, seed: seed + count})],
   });
@@ -156,7 +156,7 @@ export function mount(element, context) {
 
   async function saveSheet() {
     try {
-      save(await blob('/api/generate', {accept: 'image/png', request: request()}), `${fileName(model.name, context.state.label, seed)}-sheet.png`);
+      save((await picture('/api/generate', {request: request()})).png, `${fileName(model.name, context.state.label, seed)}-sheet.png`);
     } catch (error) {
       if (!(error instanceof Gone)) trouble.replaceChildren(notice(error));
     }

@@ -1,12 +1,13 @@
 // The endless plane of a model as a map: drag, zoom, cut a piece out.
 
-import {blob, Gone} from './api.js';
+import {Gone, picture} from './api.js';
 import {chooseModel, defaultSteps, labelField, notice, seedField, sidebar, stepsField} from './controls.js';
 import {copyButton, debounced, delay, fileName, h, save, show} from './dom.js';
 
 export const id = 'plane';
 export const title = 'Backgrounds';
-export const available = (models) => models.filter((model) => model.canvas);
+// A tile of many network calls takes in half the plane.
+export const available = (models) => models.filter((model) => model.canvas && model.role !== 'diffusion');
 
 const tileSide = 256;
 const atOnce = 4;        // tiles asked for at one time: a browser has six connections to a host, and others want some
@@ -30,7 +31,7 @@ export function mount(element, context) {
   const where = h('output', {id: 'where', class: 'where'});
   const trouble = h('div', {class: 'over', 'aria-live': 'polite'});
   const round = (text, name, press) => h('button', {type: 'button', class: 'round', 'aria-label': name, title: name, onclick: press}, text);
-  const stage = h('section', {class: 'stage world', 'aria-label': 'Map'}, canvas, trouble, where,
+  const stage = h('section', {class: 'stage world', 'aria-label': 'Map'}, h('h1', {class: 'unseen'}, title), canvas, trouble, where,
     h('div', {class: 'zoom'}, round('+', 'Zoom in', () => zoom(2)), round('−', 'Zoom out', () => zoom(0.5)),
       round('⌂', 'Back to the start', () => look({x: 0, y: 0}, 1))));
 
@@ -43,11 +44,11 @@ export function mount(element, context) {
   const cutWidth = number('Width', 'cut-width', 1), cutHeight = number('Height', 'cut-height', 1);
   const seamless = h('input', {type: 'checkbox', name: 'seamless', onchange: () => context.go({seamless: seamless.checked ? 1 : null}, {replace: true})});
   for (const {input} of [cutWidth, cutHeight]) input.addEventListener('change', sized);
-  const choose = h('button', {type: 'button', class: 'quiet', 'aria-pressed': 'false', onclick: () => choosing ? stopChoosing() : startChoosing()}, 'Draw it on the map');
+  const choose = h('button', {type: 'button', class: 'quiet', 'aria-pressed': 'false', onclick: () => choosing ? stopChoosing() : startChoosing()}, 'Draw it');
   const cutForm = h('form', {class: 'cut', 'aria-label': 'Cut out', onsubmit: (event) => { event.preventDefault(); cutOut(); }},
     h('h2', {}, 'Cut out'), h('div', {class: 'inline'}, cutWidth.element, h('span', {'aria-hidden': 'true'}, '×'), cutHeight.element),
-    h('div', {class: 'presets'}, [[512, 512], [1920, 1080], [3840, 2160]].map(([w, t]) =>
-      h('button', {type: 'button', class: 'quiet', onclick: () => setCut(centred(w, t))}, `${w} × ${t}`)), choose),
+    h('div', {class: 'presets'}, [['512²', 512, 512], ['HD', 1920, 1080], ['4K', 3840, 2160]].map(([name, w, t]) =>
+      h('button', {type: 'button', class: 'quiet', 'aria-label': `${w} by ${t} pixels`, onclick: () => setCut(centred(w, t))}, name)), choose),
     h('label', {class: 'check'}, seamless, 'Seamless: its edges meet'),
     h('button', {type: 'submit', class: 'action'}, 'Cut this out'));
 
@@ -59,7 +60,7 @@ export function mount(element, context) {
     button: ['Another plane', () => context.go({seed: seed + 1})],
     more: [cutForm, h('div', {class: 'field'}, h('h2', {}, 'Jump'), jump)],
   });
-  const result = h('dialog', {class: 'result', 'aria-label': 'Cut out'});
+  const result = h('dialog', {class: 'cutout', 'aria-label': 'Cut out'});
   result.addEventListener('click', (event) => event.target === result && result.close());
   document.body.append(result);
   element.append(side.element, stage);
@@ -179,8 +180,8 @@ export function mount(element, context) {
     try {
       for (;;) {
         try {
-          const picture = await blob(`/api/canvas/${path}?steps=${steps}`, {accept: 'image/png', signal: controller.signal});
-          const bitmap = await createImageBitmap(picture);
+          const {png} = await picture(`/api/canvas/${path}?steps=${steps}`, {signal: controller.signal});
+          const bitmap = await createImageBitmap(png);
           if (tiles.get(key)?.controller !== controller) return bitmap.close();
           tiles.set(key, {bitmap});
           break;
@@ -356,14 +357,12 @@ export function mount(element, context) {
     if (w > 0 && t > 0) setCut(cut ? {...cut, width: w, height: t} : centred(w, t));
   }
 
-  const quoted = (text) => (/^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
   async function cutOut() {
     const piece = cut ?? centred(cutWidth.input.valueAsNumber, cutHeight.input.valueAsNumber);
     const meets = seamless.checked;
     const name = `${fileName(model.name, label, seed, `${piece.width}x${piece.height}`)}.png`;
-    const picture = h('img', {alt: `${label ?? model.name}, ${piece.width} by ${piece.height} pixels${meets ? ', seamless' : ''}`});
-    const body = h('div', {class: 'piece waiting'}, picture);
+    const image = h('img', {alt: `${label ?? model.name}, ${piece.width} by ${piece.height} pixels${meets ? ', seamless' : ''}`});
+    const body = h('div', {class: 'piece waiting'}, image);
     const close = h('button', {type: 'button', class: 'round close', 'aria-label': 'Close', onclick: () => result.close()}, '×');
     const actions = h('div', {class: 'row'});
     const stop = new AbortController();
@@ -371,20 +370,17 @@ export function mount(element, context) {
     result.addEventListener('close', () => stop.abort(), {once: true});
     result.showModal();
     try {
-      const png = await blob('/api/canvas', {accept: 'image/png', signal: stop.signal, request: {
+      const {png, command} = await picture('/api/canvas', {signal: stop.signal, request: {
         model: model.name, seed, steps, ...(label === null ? {} : {label}), size: [piece.width, piece.height],
         at: [piece.x, piece.y], seamless: meets}});
-      show(picture, png);
+      show(image, png);
       body.classList.remove('waiting');
       if (meets) {  // twice beside and below itself: no seam shows
-        const repeated = h('div', {class: 'repeated', role: 'img', 'aria-label': `${picture.alt}, beside and below itself`});
-        repeated.style.backgroundImage = `url("${picture.src}")`;
+        const repeated = h('div', {class: 'repeated', role: 'img', 'aria-label': `${image.alt}, beside and below itself`});
+        repeated.style.backgroundImage = `url("${image.src}")`;
         repeated.style.aspectRatio = `${piece.width} / ${piece.height}`;
-        picture.replaceWith(repeated);
+        image.replaceWith(repeated);
       }
-      const command = ['onestep generate', quoted(model.name), ...(label === null ? [] : ['--label', quoted(label)]), '--seeds', seed, '--steps', steps,
-        '--size', `${piece.width}x${piece.height}`, ...(piece.x || piece.y ? [`--at=${piece.x},${piece.y}`] : []),
-        ...(meets ? ['--seamless'] : []), '-o', name].join(' ');
       actions.append(h('button', {type: 'button', class: 'action', 'data-download': true, onclick: () => save(png, name)}, 'Download'),
         copyButton(() => command));
       context.announce('The piece is there to download');
