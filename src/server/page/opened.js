@@ -52,12 +52,13 @@ export function mountOpened(context, sheet) {
 
   function update(state) {
     if (state.open === null) {
+      if (shown === null) return;
       leave.abort();
       shown = null;
       closeTool();
-      const focus = dialog.open && document.querySelector(`.sheet a[href$="open=${last}"]`);
       dialog.close();
-      if (focus) focus.focus();
+      // The picture that was open last has the focus, not the one that was opened first.
+      document.querySelector(`.sheet a[href$="open=${last}"]`)?.focus();
       return;
     }
     last = state.open;
