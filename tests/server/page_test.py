@@ -310,8 +310,8 @@ class Page(unittest.TestCase):
         archive = self.downloaded(".zip", lambda: self.button("Download 2 as ZIP").click())
         with zipfile.ZipFile(archive) as files:
             self.assertEqual([name.rsplit("-", 1)[1] for name in files.namelist()], ["4.png", "7.png"])
-        sheet = Image.open(self.downloaded("sheet.png", lambda: self.button("Sheet as PNG").click()))
-        self.assertGreaterEqual(sheet.width * sheet.height, 5 * 28 * 28)
+        with Image.open(self.downloaded("sheet.png", lambda: self.button("Sheet as PNG").click())) as sheet:
+            self.assertGreaterEqual(sheet.width * sheet.height, 5 * 28 * 28)
 
     # ---- one picture ----
 
@@ -491,12 +491,13 @@ class Page(unittest.TestCase):
         self.assertEqual([self.one(f"#cut-{side}").get_attribute("value") for side in ("width", "height")], ["112", "84"])
         self.button("Cut this out").click()
         file = self.downloaded("112x84.png", lambda: self.one("dialog[open] [data-download]").click())
-        piece = Image.open(file)
-        self.assertEqual(piece.size, (112, 84))
+        with Image.open(file) as picture:
+            piece = numpy.asarray(picture.convert("RGBA"))
+        self.assertEqual(piece.shape, (84, 112, 4))
         request = self.asked("/api/canvas")[-1]
         self.assertEqual((request["size"], request["at"], request["seamless"], request["label"]), ([112, 84], [-10, -40], False, "Bag"))
         again = self.run_command(self.command())
-        self.assertTrue(numpy.array_equal(again, numpy.asarray(piece.convert("RGBA"))), "the command makes the same piece")
+        self.assertTrue(numpy.array_equal(again, piece), "the command makes the same piece")
         self.keys(Keys.ESCAPE)
         self.wait(lambda: not self.all("dialog[open]"), "Escape closes")
 

@@ -94,14 +94,16 @@ function decoded(base64) {
 // base64}. The report comes last. A request with `task` is an edit.
 export async function draw(request, {signal, sample, progress, preview} = {}) {
   const answer = await call(request.task ? '/api/edit' : '/api/generate', {body: request, accept: 'text/event-stream', signal});
+  let report = null;
   for await (const [name, data] of events(answer)) {
     if (name === 'sample') sample?.({...data, base64: data.png, png: decoded(data.png)});
     if (name === 'preview') preview?.({...data, png: decoded(data.png)});
     if (name === 'progress') progress?.(data);
     if (name === 'error') throw new Refusal((data.error ?? data).message, 500, 1);
-    if (name === 'done') return data;
+    if (name === 'done') report = data;  // read to the end, so that the connection serves the next request too
   }
-  throw gone(new Error('the stream ended early'));
+  if (!report) throw gone(new Error('the stream ended early'));
+  return report;
 }
 
 export async function drawOne(request, signal) {

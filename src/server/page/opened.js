@@ -321,14 +321,14 @@ export function mountOpened(context, sheet) {
     const copy = copyButton(() => ['onestep edit interpolate', model.name, context.state.open, context.state.to,
       ...(model.label_count ? ['--label', current.label_name ?? current.label] : []), '--steps', steps, '--frames', frames,
       '-o', 'between.png'].map((word, i) => (i ? quoted(word) : word)).join(' '));
-    const tail = h('div', {class: 'actions', hidden: true},
+    const tail = h('div', {class: 'row', hidden: true},
       h('button', {type: 'button', class: 'action', onclick: () => {
         const at = nearest(slider.valueAsNumber);
         if (at >= 0) save(strip[at].png, `${fileName(model.name, current.label_name, context.state.open, context.state.to, at)}.png`);
-      }}, 'Download this one'),
+      }}, 'Download'),
       h('button', {type: 'button', class: 'action', onclick: async () => save(zip(await Promise.all(strip.filter(Boolean).map(async (sample, at) => ({
         name: `${String(at).padStart(2, '0')}.png`, bytes: new Uint8Array(await sample.png.arrayBuffer())})))),
-        `${fileName(model.name, context.state.open, context.state.to)}.zip`)}, 'Download all as ZIP'), copy);
+        `${fileName(model.name, context.state.open, context.state.to)}.zip`)}, 'All as ZIP'), copy);
     let strip = [], drawn = null, running = new AbortController();
 
     const nearest = (at) => strip.reduce((best, sample, i) => (sample && (best < 0 || Math.abs(i - at) < Math.abs(best - at)) ? i : best), -1);
