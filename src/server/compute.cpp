@@ -30,17 +30,20 @@ std::string key_of(const Generator& generator, const Request& request) {
 
 std::optional<Job::Event> Job::next(std::chrono::milliseconds patience, const std::function<bool()>& go_on) {
   std::unique_lock lock(mutex_);
-  while (events_.empty() && !ended_) {
-    if (changed_.wait_for(lock, patience) == std::cv_status::timeout && !stop_.stop_requested()) {
+  for (;;) {
+    if (Clock::now() - looked_ >= patience && !ended_ && !stop_.stop_requested()) {
       lock.unlock();
       if (!go_on()) stop();
       lock.lock();
+      looked_ = Clock::now();
     }
-  }
-  if (!events_.empty()) {
-    Event event = std::move(events_.front());
-    events_.pop_front();
-    return event;
+    if (!events_.empty()) {
+      Event event = std::move(events_.front());
+      events_.pop_front();
+      return event;
+    }
+    if (ended_) break;
+    changed_.wait_for(lock, patience);
   }
   if (error_) std::rethrow_exception(error_);
   return {};

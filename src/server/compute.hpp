@@ -38,7 +38,8 @@ class Job {
     std::vector<float> preview;  ///< With progress, where previews were asked for.
   };
 
-  /// The next event; none: all is done, or it was stopped. Throws what went wrong.
+  /// The next event; none: all is done, or it was stopped. Asks go_on every now and then, and stops where it says so.
+  /// Throws what went wrong.
   std::optional<Event> next(std::chrono::milliseconds patience, const std::function<bool()>& go_on);
   /// Whether all of it was done.
   bool finished() const;
@@ -65,6 +66,7 @@ class Job {
   std::stop_source stop_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  std::chrono::steady_clock::time_point looked_ = since_;  ///< Whether to go on.
   std::deque<Event> events_;
   bool ended_ = false, stopped_ = false;
   std::exception_ptr error_;

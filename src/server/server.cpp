@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -27,23 +28,43 @@ using namespace std::chrono_literals;
 constexpr const char* json_type = "application/json";
 constexpr auto patience = 50ms;  // between two looks at whether a client is still there
 
-/// httplib tells handlers nothing of their connection: the thread that serves it does.
-thread_local socket_t connection = INVALID_SOCKET;
+/// Who asked, and whether he is still there to be answered. httplib gives handlers no socket: it is looked for among
+/// this process's, where it stays open as long as the handler runs.
+class Client {
+ public:
+  explicit Client(const http::Request& request) : port_(request.remote_port), address_(request.remote_addr) {}
 
-/// Whether who asked is still there to be answered.
-bool is_open(socket_t socket) {
-  char byte;
-  const ssize_t got = recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
-}
-
-class Listener : public http::Server {
-  bool process_and_close_socket(socket_t socket) override {
-    connection = socket;
-    const bool done = http::Server::process_and_close_socket(socket);
-    connection = INVALID_SOCKET;
-    return done;
+  bool is_there() {
+    if (!socket_) socket_ = find();
+    if (*socket_ < 0) return true;  // by all that is known
+    char byte;
+    const ssize_t got = recv(*socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
   }
+
+ private:
+  int find() const {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+      const int descriptor = std::atoi(entry.path().filename().c_str());
+      sockaddr_storage peer{};
+      socklen_t size = sizeof peer;
+      if (getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
+      std::array<char, INET6_ADDRSTRLEN> text{};
+      const auto* four = reinterpret_cast<const sockaddr_in*>(&peer);
+      const auto* six = reinterpret_cast<const sockaddr_in6*>(&peer);
+      const bool is_six = peer.ss_family == AF_INET6;
+      if (!is_six && peer.ss_family != AF_INET) continue;
+      const void* bytes = is_six ? static_cast<const void*>(&six->sin6_addr) : &four->sin_addr;
+      inet_ntop(peer.ss_family, bytes, text.data(), text.size());
+      if (ntohs(is_six ? six->sin6_port : four->sin_port) == port_ && address_ == text.data()) return descriptor;
+    }
+    return -1;
+  }
+
+  int port_;
+  std::string address_;
+  std::optional<int> socket_;
 };
 
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
@@ -87,7 +108,7 @@ class WebServer::Routes {
  public:
   Routes(std::vector<std::unique_ptr<ServedModel>> models, const ServerOptions& options);
 
-  Listener listener;
+  http::Server listener;
   int port = 0;
 
  private:
@@ -110,9 +131,9 @@ class WebServer::Routes {
   Prepared prepare_edit(Json body);
   /// Draws and answers in the kind that is asked for.
   void answer(Prepared prepared, const http::Request& request, http::Response& response);
-  void stream(Prepared prepared, http::Response& response);
-  std::vector<Sample> samples_of(const Prepared& prepared, Json* report);
-  void run(const std::function<void(std::stop_token)>& work);
+  void stream(Prepared prepared, const http::Request& request, http::Response& response);
+  std::vector<Sample> samples_of(const Prepared& prepared, const http::Request& request, Json* report);
+  void run(const http::Request& request, const std::function<void(std::stop_token)>& work);
   Canvas& tile_canvas(const ServedModel& model, std::uint64_t seed, const std::string& label, int steps);
 
   void models(const http::Request&, http::Response&);
@@ -130,7 +151,7 @@ class WebServer::Routes {
   Compute compute_;
   std::mutex mutex_;
   std::map<std::string, std::int64_t> open_;                             ///< Requests by address.
-  std::map<std::string, std::int64_t> answered_;                         ///< By path and status.
+  std::map<std::string, std::int64_t> answered_;                         ///< By route and status.
   std::list<std::pair<std::string, std::shared_ptr<Canvas>>> canvases_;  ///< The one used last is the first.
 };
 
@@ -178,23 +199,18 @@ WebServer::Routes::Routes(std::vector<std::unique_ptr<ServedModel>> models, cons
     return http::Server::HandlerResponse::Unhandled;
   });
   // What httplib refuses itself.
-  listener.set_error_handler([this](const http::Request& request, http::Response& response) {
-    if (!response.body.empty() || response.status < 400) return http::Server::HandlerResponse::Unhandled;
-    Refusal refusal{response.status, "the request can't be read"};
-    if (response.status == 404) refusal.message = request.path + " is not here; /api/openapi.json says what is";
-    if (response.status == 413)
-      refusal = {413, "the request has more than " + std::to_string(options_.body) + " bytes", "body"};
-    refuse(response, refusal);
-    return http::Server::HandlerResponse::Handled;
-  });
+  listener.set_error_handler(
+      http::Server::HandlerWithResponse([this](const http::Request& request, http::Response& response) {
+        if (!response.body.empty() || response.status < 400) return http::Server::HandlerResponse::Unhandled;
+        Refusal refusal{response.status, "the request can't be read"};
+        if (response.status == 404) refusal.message = request.path + " is not here; /api/openapi.json says what is";
+        if (response.status == 413)
+          refusal = {413, "the request has more than " + std::to_string(options_.body) + " bytes", "body"};
+        refuse(response, refusal);
+        return http::Server::HandlerResponse::Handled;
+      }));
   listener.set_exception_handler([this](const http::Request&, http::Response& response, std::exception_ptr error) {
     refuse(response, refusal_of(error));
-  });
-  listener.set_post_routing_handler([this](const http::Request& request, http::Response& response) {
-    const std::string path = request.path.starts_with("/api/canvas/") ? "/api/canvas" : request.path;
-    const std::lock_guard lock(mutex_);
-    if (response.status != 404 && response.status != 405)
-      ++answered_[path + "\" ,status=\"" + std::to_string(response.status)];
   });
   add_routes();
   port = options.port == 0 ? listener.bind_to_any_port(options.host)
@@ -207,7 +223,8 @@ WebServer::Routes::Routes(std::vector<std::unique_ptr<ServedModel>> models, cons
 
 void WebServer::Routes::add(const char* method, const std::string& path,
                             void (Routes::*handler)(const http::Request&, http::Response&)) {
-  const auto guarded = [this, handler](const http::Request& request, http::Response& response) {
+  const std::string name = path.substr(0, path.find('('));
+  const auto guarded = [this, handler, name](const http::Request& request, http::Response& response) {
     {
       const std::lock_guard lock(mutex_);
       if (++open_[request.remote_addr] > options_.clients / 2) {
@@ -224,6 +241,8 @@ void WebServer::Routes::add(const char* method, const std::string& path,
     }
     const std::lock_guard lock(mutex_);
     if (--open_[request.remote_addr] == 0) open_.erase(request.remote_addr);
+    const int status = response.status < 0 ? 200 : response.status;
+    ++answered_["path=\"" + name + "\",status=\"" + std::to_string(status) + "\""];
   };
   const std::string got = method;
   const auto wrong = [this, got](const http::Request& request, http::Response& response) {
@@ -406,14 +425,15 @@ WebServer::Routes::Prepared WebServer::Routes::prepare_edit(Json body) {
   throw Refusal{422, "task = " + shown(name) + " is unknown; there are " + names + "interpolate"};
 }
 
-std::vector<Sample> WebServer::Routes::samples_of(const Prepared& prepared, Json* report) {
+std::vector<Sample> WebServer::Routes::samples_of(const Prepared& prepared, const http::Request& request,
+                                                  Json* report) {
   const auto job = compute_.draw(prepared.model->generator, prepared.request, false);
-  const socket_t client = connection;
+  Client client(request);
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options_.seconds);
   bool late = false;
   const auto go_on = [&] {
     late = std::chrono::steady_clock::now() > until;
-    return !late && is_open(client);
+    return !late && client.is_there();
   };
   std::vector<Sample> samples;
   while (std::optional<Job::Event> event = job->next(patience, go_on)) {
@@ -445,10 +465,10 @@ void WebServer::Routes::answer(Prepared prepared, const http::Request& request, 
   }
   if (kinds.empty()) kinds = {usual};
   for (const std::string& kind : kinds) {
-    if (kind == "text/event-stream") return stream(std::move(prepared), response);
+    if (kind == "text/event-stream") return stream(std::move(prepared), request, response);
     if (kind == json_type) {
       Json report, list = Json::array();
-      for (const Sample& sample : samples_of(prepared, &report)) {
+      for (const Sample& sample : samples_of(prepared, request, &report)) {
         const std::string command =
             prepared.is_edit ? "" : command_of(prepared.request, info, sample.seed, sample.label);
         list.push_back(sample_json(sample, *prepared.model, prepared.request, command, prepared.enlarge));
@@ -465,7 +485,7 @@ void WebServer::Routes::answer(Prepared prepared, const http::Request& request, 
           (info.data.modality != Modality::image && file.kind != FileKind::npz && file.kind != FileKind::npy &&
            count > 1))
         continue;
-      const std::vector<Sample> samples = samples_of(prepared, nullptr);
+      const std::vector<Sample> samples = samples_of(prepared, request, nullptr);
       const SaveOptions save{.columns = prepared.columns,
                              .enlarge = prepared.enlarge,
                              .texts = texts_of(samples, *prepared.model, prepared.request)};
@@ -478,14 +498,14 @@ void WebServer::Routes::answer(Prepared prepared, const http::Request& request, 
 }
 
 /// Server-sent events, as samples are finished.
-void WebServer::Routes::stream(Prepared prepared, http::Response& response) {
+void WebServer::Routes::stream(Prepared prepared, const http::Request& request, http::Response& response) {
   const auto shared = std::make_shared<Prepared>(std::move(prepared));
   const auto job = compute_.draw(shared->model->generator, shared->request, shared->previews);
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options_.seconds);
   response.set_header("Cache-Control", "no-store");
   response.set_chunked_content_provider(
       "text/event-stream",
-      [this, shared, job, until, client = connection](std::size_t, http::DataSink& sink) {
+      [this, shared, job, until, client = Client(request)](std::size_t, http::DataSink& sink) mutable {
         const ModelInfo& info = shared->model->generator.info();
         const auto send = [&](const char* event, const Json& data) {
           const std::string text = std::string("event: ") + event + "\ndata: " + json_text(data) + "\n\n";
@@ -494,7 +514,7 @@ void WebServer::Routes::stream(Prepared prepared, http::Response& response) {
         bool late = false;
         const auto go_on = [&] {
           late = std::chrono::steady_clock::now() > until;
-          return !late && is_open(client);
+          return !late && client.is_there();
         };
         try {
           while (const std::optional<Job::Event> event = job->next(patience, go_on)) {
@@ -541,14 +561,14 @@ void WebServer::Routes::stream(Prepared prepared, http::Response& response) {
 }
 
 /// Work in its turn on the thread that computes; ended where the client is gone or time is up.
-void WebServer::Routes::run(const std::function<void(std::stop_token)>& work) {
+void WebServer::Routes::run(const http::Request& request, const std::function<void(std::stop_token)>& work) {
   const auto job = compute_.run(work);
-  const socket_t client = connection;
+  Client client(request);
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options_.seconds);
   bool late = false;
   const auto go_on = [&] {
     late = std::chrono::steady_clock::now() > until;
-    return !late && is_open(client);
+    return !late && client.is_there();
   };
   while (job->next(patience, go_on)) {
   }
@@ -625,7 +645,7 @@ void WebServer::Routes::canvas(const http::Request& request, http::Response& res
     }
   }
   Sample sample{asked.seeds.front(), plane.report().label, {}, {}};
-  run([&](std::stop_token stop) {
+  run(request, [&](std::stop_token stop) {
     Region region = plane.region({at.first, at.second, size->first, size->second}, {}, stop);
     sample.values = std::move(region.values);
     sample.shape = region.shape;
@@ -704,7 +724,7 @@ void WebServer::Routes::tile(const http::Request& request, http::Response& respo
     plane = canvases_.front().second;
   }
   Sample sample{seed, plane->report().label, {}, {}};
-  run([&](std::stop_token stop) {
+  run(request, [&](std::stop_token stop) {
     const Region region = plane->region({x * all, y * all, all, all}, {}, stop);
     if (region.stopped) return;
     // The mean of scale x scale pixels.
@@ -751,7 +771,7 @@ void WebServer::Routes::openai_images(const http::Request& request, http::Respon
   const std::size_t cross = size.find('x');
   std::vector<std::string> pictures;
   if (size == "auto") {
-    for (const Sample& sample : samples_of(prepared, nullptr))
+    for (const Sample& sample : samples_of(prepared, request, nullptr))
       pictures.push_back(
           base64(encode(FileKind::png, info, {sample}, {.texts = texts_of({sample}, served, prepared.request)})));
   } else {
@@ -770,7 +790,7 @@ void WebServer::Routes::openai_images(const http::Request& request, http::Respon
       one.seeds = {seed};
       const Canvas plane(served.generator, one);
       Sample sample{seed, plane.report().label, {}, {}};
-      run([&](std::stop_token stop) {
+      run(request, [&](std::stop_token stop) {
         Region region = plane.region({0, 0, width, height}, {}, stop);
         sample.values = std::move(region.values);
         sample.shape = region.shape;
@@ -803,7 +823,7 @@ void WebServer::Routes::metrics(const http::Request&, http::Response& response) 
   text += "# HELP onestep_requests_total Requests answered.\n# TYPE onestep_requests_total counter\n";
   const std::lock_guard lock(mutex_);
   for (const auto& [what, count] : answered_)
-    text += "onestep_requests_total{path=\"" + what + "\"} " + std::to_string(count) + "\n";
+    text += "onestep_requests_total{" + what + "} " + std::to_string(count) + "\n";
   response.set_content(text, "text/plain; version=0.0.4");
 }
 
