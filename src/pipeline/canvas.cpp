@@ -1,10 +1,10 @@
 #include "onestep/canvas.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <optional>
+#include <thread>
 
 #include "conditions.hpp"
 #include "lattice.hpp"
@@ -16,6 +16,7 @@
 #include "plan.hpp"
 #include "preconditioning.hpp"
 #include "require.hpp"
+#include "threads.hpp"
 #include "torch_error.hpp"
 
 namespace onestep {
@@ -276,18 +277,29 @@ class RegionDrawing {
     float* values = z.mutable_data_ptr<float>();
     const std::int64_t layers = z.numel() / (r.height * r.width);
     const std::vector<Piece> across = pieces_of(r.x, r.x + r.width, plane_.horizontal.period);
-    constexpr std::int64_t rows_a_thread = 16;
-    at::parallel_for(0, layers * r.height, rows_a_thread, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const auto layer = static_cast<std::uint32_t>(draw * layers + row / r.height);
-        std::int64_t y = r.y + row % r.height;
-        if (plane_.vertical.period > 0) y = floor_modulo(y, plane_.vertical.period);
-        for (const Piece& piece : across) {
-          plane_noise(plane_.request.seeds.front(), layer, piece.begin, y,
-                      {values + row * r.width + piece.offset, static_cast<std::size_t>(piece.end - piece.begin)});
+    const std::int64_t rows = layers * r.height;
+    // Taken by a few at a time, so that a thread that is not running holds up none of the others.
+    std::atomic<std::int64_t> next = 0;
+    const auto take_rows = [&] {
+      constexpr std::int64_t together = 16;
+      for (std::int64_t begin; (begin = next.fetch_add(together)) < rows;) {
+        for (std::int64_t row = begin; row < std::min(begin + together, rows); ++row) {
+          const auto layer = static_cast<std::uint32_t>(draw * layers + row / r.height);
+          std::int64_t y = r.y + row % r.height;
+          if (plane_.vertical.period > 0) y = floor_modulo(y, plane_.vertical.period);
+          for (const Piece& piece : across) {
+            plane_noise(plane_.request.seeds.front(), layer, piece.begin, y,
+                        {values + row * r.width + piece.offset, static_cast<std::size_t>(piece.end - piece.begin)});
+          }
         }
       }
-    });
+    };
+    constexpr std::int64_t worth_a_thread = 1 << 16;  // numbers, of 20 ns each
+    const std::int64_t helpers = std::min<std::int64_t>(threads(), z.numel() / worth_a_thread) - 1;
+    std::vector<std::jthread> helping;
+    for (std::int64_t i = 0; i < helpers; ++i) helping.emplace_back(take_rows);
+    take_rows();
+    helping.clear();
     return z;
   }
 

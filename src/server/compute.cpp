@@ -140,10 +140,11 @@ std::vector<Compute::Place> Compute::gather(std::unique_lock<std::mutex>& lock) 
     }
     return samples;
   };
-  // Others that are alike may come; those that are not are not kept waiting for them.
+  // Others that are alike may come, where they did before; those that are not are not kept waiting for them.
   const auto until = front->since_ + bounds_.delay;
-  while (!front->key_.empty() && waiting() < most && waiting() == static_cast<std::size_t>(counts_.waiting) &&
-         !ending_ && changed_.wait_until(lock, until) != std::cv_status::timeout) {
+  while (last_batch_ > 1 && !front->key_.empty() && waiting() < most &&
+         waiting() == static_cast<std::size_t>(counts_.waiting) && !ending_ &&
+         changed_.wait_until(lock, until) != std::cv_status::timeout) {
   }
   std::vector<std::shared_ptr<Job>> alike;
   for (const auto& job : jobs_) {
@@ -158,6 +159,7 @@ std::vector<Compute::Place> Compute::gather(std::unique_lock<std::mutex>& lock) 
       any = true;
     }
   }
+  last_batch_ = places.size();
   for (const auto& job : alike) {
     jobs_.remove(job);
     if (job->begun_ < job->request_.seeds.size()) jobs_.push_back(job);

@@ -22,7 +22,7 @@ namespace onestep {
 /// Of what waits and of what runs together.
 struct ComputeBounds {
   std::int64_t batch = 64;                ///< Samples a network call, at most.
-  std::chrono::microseconds delay{2000};  ///< That a sample waits for others to run with it.
+  std::chrono::microseconds delay{2000};  ///< That a sample waits for others, where the last had company.
   std::int64_t queue = 20'000;            ///< Samples that wait, at most.
 };
 
@@ -112,6 +112,7 @@ class Compute {
   std::condition_variable changed_;
   std::list<std::shared_ptr<Job>> jobs_;  ///< With something that has not begun; the front has the next turn.
   bool ending_ = false;
+  std::size_t last_batch_ = 0;
   ComputeCounts counts_;
   std::thread thread_;
 };

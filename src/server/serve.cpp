@@ -33,6 +33,14 @@ std::vector<std::string> choose_models(const std::vector<std::string>& given) {
 }
 
 void run(const Arguments& arguments) {
+  // Taken by a thread that waits for them: nothing has to be done within a handler. Before others begin, which would be
+  // given them.
+  sigset_t ends;
+  sigemptyset(&ends);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ends, signal);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
   std::vector<std::unique_ptr<ServedModel>> models;
   for (const std::string& name : choose_models(arguments.models)) {
     Generator generator = arguments.machine.load(name, arguments.quiet);
@@ -41,13 +49,6 @@ void run(const Arguments& arguments) {
   }
   ServerOptions options = arguments.server;
   options.compute.delay = std::chrono::microseconds(arguments.delay_in_microseconds);
-
-  // Taken by a thread that waits for them: nothing has to be done within a handler.
-  sigset_t ends;
-  sigemptyset(&ends);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ends, signal);
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
 
   WebServer server(std::move(models), options);
   print_line("onestep serves at " + address_of(options, server.port()) +

@@ -330,7 +330,7 @@ class Bounds(unittest.TestCase):
         self.assertEqual(server.ask("GET", "/")[0], 200)
 
     def test_sigterm_finishes_what_runs(self):
-        server = Server("fashion-teacher", "--threads", "1")
+        server = Server("fashion-teacher", "--threads", "2")
         answers = []
         thread = threading.Thread(target=lambda: answers.append(server.ask("POST", "/api/generate", {"seeds": [1], "steps": 18})))
         thread.start()
