@@ -4,6 +4,8 @@
 
 #include <new>
 
+#include "interruption.hpp"
+
 namespace onestep {
 
 std::string in_one_line(const std::exception& error) {
@@ -36,11 +38,15 @@ void throw_translated(const std::string& name) {
     throw;
   } catch (const Error&) {
     throw;
+  } catch (const Interruption&) {
+    throw;
   } catch (const std::bad_alloc&) {
     throw_out_of_memory(name, "");
   } catch (const std::exception& error) {
     if (is_out_of_memory(error)) throw_out_of_memory(name, in_one_line(error));
     throw Error(ErrorKind::model, name + ": the network failed: " + in_one_line(error));
+  } catch (...) {
+    throw Error(ErrorKind::model, name + ": the network failed: it threw what is no std::exception");
   }
 }
 

@@ -11,8 +11,8 @@ namespace onestep {
 /// failed, the last one does.
 std::string in_one_line(const std::exception& error);
 
-/// To be called where an exception is being handled: throws it on as an Error, `name`: what was at work. An Error stays
-/// what it is; no memory is ErrorKind::memory; all else is the network's failure.
+/// To be called where an exception is being handled: throws it on as an Error, `name`: what was at work. An Error
+/// and an Interruption stay what they are; no memory is ErrorKind::memory; all else is the network's failure.
 [[noreturn]] void throw_translated(const std::string& name);
 
 /// The result of work(), every exception turned into Error: none other leaves the library.

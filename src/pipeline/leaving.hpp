@@ -1,17 +1,21 @@
 #pragma once
 
 #include <exception>
+#include <utility>
+
+#include "interruption.hpp"
 
 namespace onestep {
 
 // How a sampler is left from within the function that it calls. Neither is a std::exception, which would be taken for
-// a failure of the network.
+// a failure of what it passes.
 
 /// A stop was asked for, between two network calls.
-struct Stopped {};
+struct Stopped : Interruption {};
 
 /// What the caller's own function threw, on its way to him.
-struct ThrownByCaller {
+struct ThrownByCaller : Interruption {
+  explicit ThrownByCaller(std::exception_ptr thrown) : exception(std::move(thrown)) {}
   std::exception_ptr exception;
 };
 

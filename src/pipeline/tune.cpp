@@ -5,6 +5,7 @@
 
 #include "distance.hpp"
 #include "golden_section.hpp"
+#include "leaving.hpp"
 #include "model_file.hpp"
 #include "output_file.hpp"
 #include "require.hpp"
@@ -13,8 +14,6 @@
 
 namespace onestep {
 namespace {
-
-struct Stopped {};
 
 /// Draws the same seeds again and again, and says how far they are from the reference.
 class Judge {

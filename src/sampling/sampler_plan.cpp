@@ -5,6 +5,7 @@
 
 #include "checked.hpp"
 #include "levels.hpp"
+#include "onestep/error.hpp"
 #include "onestep/tensor/custom_sampler.hpp"
 #include "require.hpp"
 #include "sampler_table.hpp"
@@ -114,8 +115,13 @@ SamplerPlan plan(const std::shared_ptr<const CustomSampler>& sampler, const Mode
     Tensor samples;
     try {
       samples = sampler->sample(checked(f), x, checked(z, x), levels);
-    } catch (const c10::Error& error) {  // of its own operators: what f and z throw is an Error
-      const std::string text = error.what_without_backtrace();
+    } catch (const Error&) {  // such as what f and z throw
+      throw;
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception& error) {
+      const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+      const std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
       refuse("sampler " + sampler->name + " failed: " + text.substr(0, text.find('\n')));
     }
     require_like("the result of sampler " + sampler->name, samples, x);

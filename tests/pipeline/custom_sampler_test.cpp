@@ -71,6 +71,42 @@ TEST(CustomSampler, ThatReturnsWhatIsNoSampleIsRefused) {
   EXPECT_THROW(teacher().plan(request_of(std::shared_ptr<CustomSampler>())), Error);
 }
 
+/// The Error of a sampler that does this and returns its start.
+std::string error_of(const std::function<void()>& act, ErrorKind kind) {
+  CustomSampler own;
+  own.name = "clumsy";
+  own.sample = [&](const FlowMapFunction&, const Tensor& x, const NoiseSource&, const std::vector<double>&) {
+    act();
+    return x;
+  };
+  try {
+    teacher().generate(request_of(std::make_shared<CustomSampler>(own)));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return "";
+}
+
+TEST(CustomSampler, ThatThrowsIsNamedAndNotTheNetwork) {
+  EXPECT_EQ(error_of([] { throw std::out_of_range("coefficient 3"); }, ErrorKind::usage),
+            "sampler clumsy failed: coefficient 3");
+  EXPECT_EQ(error_of([] { torch::ones({2}).narrow(0, 5, 1); }, ErrorKind::usage).find("sampler clumsy failed: "), 0U);
+  EXPECT_EQ(error_of([] { throw Error(ErrorKind::file, "coefficients.txt is missing"); }, ErrorKind::file),
+            "coefficients.txt is missing");
+  EXPECT_NE(error_of([] { throw 7; }, ErrorKind::model).find("no std::exception"), std::string::npos);
+  error_of([] { throw std::bad_alloc(); }, ErrorKind::memory);
+}
+
+TEST(CustomSampler, LetsThroughWhatTheCallerThrowsAndAsks) {
+  const Request request = request_of(own_heun({.steps = 2}, {}));
+  EXPECT_THROW(teacher().generate(request, [](const Progress&) { throw 7; }), int);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_TRUE(teacher().generate(request, {}, stop.get_token()).report.stopped);
+}
+
 TEST(CustomSampler, DoesNotEdit) {
   Request request = request_of(own_heun({}, {}));
   request.edit = Stroke{std::vector<float>(28 * 28, 0.0F)};

@@ -18,7 +18,7 @@ struct CustomSampler {
   /// From x, noise at levels.front() [N, ...], to samples of the same shape, type and device. levels: falling, above 0.
   /// f(x, sigma, target): the model, as FlowMapFunction says; denoiser_of(f) and consistency_function_of(f) make it
   /// what the other samplers take. z(k), k >= 1: fresh noise of x's shape. Called once a batch, by several threads at
-  /// once where several generate at once. An error of libtorch that leaves it becomes an Error (usage).
+  /// once where several generate at once. A std::exception that leaves it becomes an Error (usage).
   std::function<Tensor(const FlowMapFunction& f, const Tensor& x, const NoiseSource& z,
                        const std::vector<double>& levels)>
       sample;
