@@ -21,7 +21,7 @@ LAYERS = {
     "engine": {"network", "math"},
     "model": {"engine", "network", "math", "sampling"},
     "pipeline": {"model", "network", "math", "sampling", "editing", "media", "metrics"},
-    "cli": {"pipeline", "media"},
+    "cli": {"pipeline", "media", "math"},
     "server": {"cli", "pipeline", "media", "math"},
 }
 # Rooms of the engine, in the same way. What all of them may see is its door, `public`.

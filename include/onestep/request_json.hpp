@@ -31,4 +31,8 @@ std::string to_json(const Request& request, const ModelInfo& info);
 /// (usage), listing the labels there are.
 std::int64_t find_label(const std::string& label, const ModelInfo& info);
 
+/// As make_sampler; an empty name is that of the model's default sampler.
+Sampler make_sampler_for(const ModelInfo& info, const std::string& name, Levels levels,
+                         const std::map<std::string, double>& options);
+
 }  // namespace onestep

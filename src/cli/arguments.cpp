@@ -8,14 +8,14 @@
 #include "array_file.hpp"
 #include "input_file.hpp"
 #include "onestep/messages.hpp"
+#include "onestep/request_json.hpp"
+#include "require.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
 namespace {
 
 constexpr std::uint64_t most_token_bytes = 16 << 20;  // of a file: a hundred thousand texts of 77 tokens of two digits
-
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
 Precision parse_precision(const std::string& text) {
   for (const Precision precision : {Precision::automatic, Precision::fp32, Precision::bf16, Precision::fp16}) {
@@ -146,7 +146,7 @@ void SamplerArguments::add_to(CLI::App& command) {
 }
 
 void SamplerArguments::apply_to(Request& request, const ModelInfo& info) const {
-  request.sampler = make_sampler(name.empty() ? parts_of(default_sampler(info)).name : name, levels, options);
+  request.sampler = make_sampler_for(info, name, levels, options);
   request.guidance = guidance;
   request.force = force;
 }

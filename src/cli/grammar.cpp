@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <charconv>
 
-#include "onestep/error.hpp"
+#include "require.hpp"
 
 namespace onestep {
 namespace {
 
 constexpr std::int64_t most_samples = 10'000'000;  // of one command: their seeds alone take 80 MB
-
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
 void require_count(std::uint64_t count) {
   if (count >= 1 && count <= static_cast<std::uint64_t>(most_samples)) return;

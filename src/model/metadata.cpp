@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "fields.hpp"
 #include "levels.hpp"
 #include "noise_input.hpp"
 #include "onestep/error.hpp"
@@ -13,129 +14,6 @@ namespace onestep {
 namespace {
 
 using Json = nlohmann::json;
-
-using Names = std::vector<std::string>;
-
-std::string joined(const Names& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-/// One object of the metadata, with its place in the file for messages.
-class Fields {
- public:
-  Fields(const Json& object, std::string path, const std::string& file, const Names& known)
-      : object_(object), path_(std::move(path)), file_(file) {
-    if (!object.is_object()) fail("", "must be an object");
-    for (const auto& [name, value] : object.items()) {
-      if (std::find(known.begin(), known.end(), name) == known.end()) {
-        fail(name, "is an unknown field; known are " + joined(known));
-      }
-    }
-  }
-
-  bool has(const std::string& name) const { return object_.contains(name) && !object_.at(name).is_null(); }
-
-  const Json& at(const std::string& name) const {
-    if (!object_.contains(name))
-      throw Error(ErrorKind::model, file_ + ": onestep.json: " + place(name) + " is missing");
-    return object_.at(name);
-  }
-
-  std::string text(const std::string& name) const {
-    if (!at(name).is_string()) fail(name, "must be a string");
-    return at(name).get<std::string>();
-  }
-
-  std::string one_of(const std::string& name, const Names& allowed) const {
-    const std::string value = text(name);
-    if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
-      fail(name, "must be one of " + joined(allowed));
-    }
-    return value;
-  }
-
-  double number(const std::string& name, double low, double high, const std::string& rule) const {
-    const Json& value = at(name);
-    // JSON can spell 1e999, which reads as infinity.
-    if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < low ||
-        value.get<double>() > high) {
-      fail(name, "must be " + rule);
-    }
-    return value.get<double>();
-  }
-
-  bool truth(const std::string& name) const {
-    if (!at(name).is_boolean()) fail(name, "must be true or false");
-    return at(name).get<bool>();
-  }
-
-  double positive(const std::string& name) const { return number(name, 1e-30, 1e30, "a number above 0"); }
-
-  std::int64_t whole(const std::string& name, std::int64_t low, std::int64_t high) const {
-    const Json& value = at(name);
-    if (!value.is_number_integer() || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
-      fail(name, "must be a whole number in [" + std::to_string(low) + ", " + std::to_string(high) + "]");
-    }
-    return value.get<std::int64_t>();
-  }
-
-  [[noreturn]] void fail(const std::string& name, const std::string& rule) const {
-    const Json& value = name.empty() ? object_ : object_.at(name);
-    std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    if (shown.size() > 60) shown = shown.substr(0, 57) + "...";
-    throw Error(ErrorKind::model, file_ + ": onestep.json: " + place(name) + " = " + shown + " " + rule);
-  }
-
-  Fields object(const std::string& name, const Names& known) const {
-    return Fields(at(name), place(name), file_, known);
-  }
-
-  /// An array of objects, whose fields are looked at later.
-  std::vector<Fields> objects(const std::string& name, std::size_t most) const {
-    const Json& array = at(name);
-    if (!array.is_array() || array.size() > most)
-      fail(name, "must be an array of at most " + std::to_string(most) + " objects");
-    std::vector<Fields> all;
-    for (std::size_t i = 0; i < array.size(); ++i) {
-      Names any;
-      if (array[i].is_object()) {
-        for (const auto& [field, value] : array[i].items()) any.push_back(field);
-      }
-      all.emplace_back(array[i], place(name) + "[" + std::to_string(i) + "]", file_, any);
-    }
-    return all;
-  }
-
-  /// The same object, where no other fields than these are known.
-  Fields only(const Names& known) const { return Fields(object_, path_, file_, known); }
-
-  /// An object whose `kind` is a row of `table`, which says what other fields it may have.
-  template <typename Row>
-  std::pair<Fields, const Row*> kind(const std::string& name, const std::vector<Row>& table,
-                                     std::int64_t format) const {
-    Names names, all;
-    for (const Row& row : table) names.push_back(row.name);
-    for (const auto& [field, value] : at(name).items()) all.push_back(field);
-    const std::string chosen = object(name, all).one_of("kind", names);
-    const Row& row = *std::find_if(table.begin(), table.end(), [&](const Row& r) { return r.name == chosen; });
-    Names known{"kind"};
-    known.insert(known.end(), row.fields.begin(), row.fields.end());
-    if (format > 1) known.insert(known.end(), row.fields2.begin(), row.fields2.end());
-    return {object(name, known), &row};
-  }
-
- private:
-  std::string place(const std::string& name) const {
-    if (name.empty()) return path_.empty() ? "the whole" : path_;
-    return path_.empty() ? name : path_ + "." + name;
-  }
-
-  const Json& object_;
-  std::string path_;
-  const std::string& file_;
-};
 
 constexpr std::int64_t most = 1 << 20;  // of a size or a number of labels: far above any model, far below overflow
 
@@ -481,10 +359,6 @@ void read_sampling(const Fields& fields, const std::string& file, ModelInfo& inf
   }
 }
 
-}  // namespace
-
-namespace {
-
 constexpr int deepest = 64;
 
 /// The text as JSON, no deeper than what reads it and writes it again bears. Throws Error (model).
@@ -506,13 +380,7 @@ Json parse(const std::string& json, const std::string& file) {
 
 ModelInfo parse_metadata(const std::string& json, const std::string& file) {
   const Json root = parse(json, file);
-  const Names any = root.is_object() ? [&] {
-    Names names;
-    for (const auto& [name, value] : root.items()) names.push_back(name);
-    return names;
-  }()
-                                     : Names{};
-  const std::int64_t format = Fields(root, "", file, any).whole("format", 1, most);
+  const std::int64_t format = Fields(root, "", file, Fields::names_in(root)).whole("format", 1, most);
   if (format > 2) {
     throw Error(ErrorKind::model, file + ": onestep.json: format = " + std::to_string(format) +
                                       ", but this version reads formats up to 2; use a newer onestep");

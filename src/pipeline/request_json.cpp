@@ -1,9 +1,8 @@
 #include "onestep/request_json.hpp"
 
 #include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
@@ -73,18 +72,16 @@ auto by_name(const std::string& field, const Json& object, Read read) {
 }
 
 std::vector<float> floats(const std::string& field, const Json& array) {
-  return each(field, array,
-              [](const std::string& place, const Json& value) { return static_cast<float>(number(place, value)); });
-}
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
+  return each(field, array, [](const std::string& place, const Json& value) {
+    if (std::abs(number(place, value)) > std::numeric_limits<float>::max())
+      refuse_field(place, value, "a number that float32 holds");
+    return static_cast<float>(number(place, value));
+  });
 }
 
 /// What a request says of its sampler, until all of it is known.
 struct NamedSampler {
-  std::optional<std::string> name;
+  std::string name;
   Levels levels;
   std::map<std::string, double> options;
 };
@@ -164,10 +161,9 @@ Request request_of_json(const std::string& json, const ModelInfo& info) {
     field->second(value, request, sampler, info);
   }
   if (root.contains("seeds") == root.contains("count")) refuse("give either seeds or count");
-  if (sampler.name || sampler.levels.steps || !sampler.levels.values.empty() || !sampler.levels.schedule.empty() ||
-      !sampler.options.empty()) {
-    const std::string name = sampler.name.value_or(parts_of(default_sampler(info)).name);
-    request.sampler = make_sampler(name, std::move(sampler.levels), sampler.options);
+  if (!sampler.name.empty() || sampler.levels.steps || !sampler.levels.values.empty() ||
+      !sampler.levels.schedule.empty() || !sampler.options.empty()) {
+    request.sampler = make_sampler_for(info, sampler.name, std::move(sampler.levels), sampler.options);
   }
   return request;
 }
@@ -202,31 +198,9 @@ std::string to_json(const Request& request, const ModelInfo& info) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::int64_t find_label(const std::string& label, const ModelInfo& info) {
-  if (info.label_count == 0) refuse("label " + label + ": " + info.name + " has no labels");
-  // The exact name counts before one in other letters.
-  for (const bool exactly : {true, false}) {
-    std::vector<std::size_t> found;
-    for (std::size_t i = 0; i < info.label_names.size(); ++i) {
-      const std::string& name = info.label_names[i];
-      if (exactly ? name == label : lower(name) == lower(label)) found.push_back(i);
-    }
-    if (found.size() == 1) return static_cast<std::int64_t>(found.front());
-    if (found.empty()) continue;
-    std::string indices;
-    for (const std::size_t i : found) indices += (indices.empty() ? "" : ", ") + std::to_string(i);
-    refuse("label " + label + " is the name of several labels of " + info.name + ": " + indices +
-           "; give the index of one");
-  }
-  std::uint64_t index = 0;
-  const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), index);
-  if (!label.empty() && error == std::errc{} && end == label.data() + label.size() &&
-      index < static_cast<std::uint64_t>(info.label_count))
-    return static_cast<std::int64_t>(index);
-  std::string names;
-  for (std::size_t i = 0; i < info.label_names.size() && i < 50; ++i) names += (i ? ", " : "") + info.label_names[i];
-  refuse("unknown label " + label + "; " + info.name + " has 0 to " + std::to_string(info.label_count - 1) +
-         (names.empty() ? "" : ", by name " + names));
+Sampler make_sampler_for(const ModelInfo& info, const std::string& name, Levels levels,
+                         const std::map<std::string, double>& options) {
+  return make_sampler(name.empty() ? parts_of(default_sampler(info)).name : name, std::move(levels), options);
 }
 
 }  // namespace onestep

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -167,6 +168,17 @@ class CommandLine(unittest.TestCase):
         refused = self.run_onestep("inspect", "fashion", "--engine", "--batch", "0")
         self.assertEqual(refused.returncode, 2, refused.stderr)
         self.assertIn("batch = 0 must lie in [1, 65536]", refused.stderr)
+
+    def test_inspect_has_the_keys_that_are_documented(self):
+        design = (Path(__file__).parents[2] / "docs/design.md").read_text()
+        table = design[design.index("`onestep inspect MODEL --json`"):design.index("## Budgets")]
+        rows = [row.split(" | ") for row in table.splitlines() if row.startswith("| `")]
+        documented = {key for row in rows for key in re.findall("`([a-z_]+)`", row[0])}
+        shown = json.loads(self.run_onestep("inspect", "fashion", "--engine", "--check", "--json").stdout)
+        self.assertEqual(documented - set(shown), {"rate"}, "of sound alone")
+        self.assertLessEqual(set(shown), documented)
+        engine = set(re.findall("`([a-z_]+)`", next(row[1] for row in rows if row[0] == "| `engine`")))
+        self.assertLessEqual(set(shown["engine"]) | set(shown["engine"]["kinds"][0]), engine)
 
     def test_the_same_command_is_the_same_file(self):
         self.assertEqual(self.drawn("-n", "4").tobytes(), self.drawn("-n", "4").tobytes())

@@ -92,6 +92,8 @@ TEST(RequestJson, IsRefusedByFieldValueAndRule) {
       {R"({"count": 1, "sizes": [1]})", "sizes = [1] must be an object"},
       {R"({"count": 1, "tokens": [1]})", "tokens[0] = 1 must be an array"},
       {R"({"count": 1, "conditions": {"a": ["x"]}})", "conditions.a[0] = \"x\" must be a finite number"},
+      {R"({"count": 1, "conditions": {"a": [1, -1e39]}})",
+       "conditions.a[1] = -1e+39 must be a number that float32 holds"},
       {std::string(100'000, '[') + std::string(100'000, ']'), "the request nests deeper than 8 levels"},
   };
   for (const auto& [json, words] : cases) EXPECT_NE(refusal(json).find(words), std::string::npos) << refusal(json);
