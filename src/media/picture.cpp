@@ -65,7 +65,7 @@ Picture to_picture(std::span<const float> values, std::span<const std::int64_t> 
 }
 
 Picture enlarge(const Picture& picture, int factor) {
-  if (factor < 1) throw Error(ErrorKind::usage, "factor = " + std::to_string(factor) + " must be at least 1");
+  if (factor < 1) throw Error(ErrorKind::usage, "enlarge = " + std::to_string(factor) + " must be 1 or more");
   Picture large =
       blank_picture(std::int64_t{factor} * picture.width, std::int64_t{factor} * picture.height, picture.channels);
   auto pixel = large.pixels.begin();

@@ -49,6 +49,7 @@ std::string extension_of(FileKind kind) {
 
 /// `name` is for messages.
 void require_fit(FileKind kind, const SampleFormat& format, std::size_t count, const std::string& name) {
+  if (format.shape.empty()) throw Error(ErrorKind::usage, name + ": the shape of the samples is empty");
   if (!fits(kind, format)) {
     std::string fitting;
     for (const Extension& extension : extensions) {
@@ -111,6 +112,7 @@ std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format,
     return encode_webp(frames, format.rate);
   }
 
+  if (count == 0) throw Error(ErrorKind::usage, "a picture of no samples can't be made; give one or more");
   std::vector<Picture> pictures;
   for (const auto& values : samples.values) {
     pictures.push_back(enlarge(to_picture(values, format.shape, format.low, format.high), options.enlarge));

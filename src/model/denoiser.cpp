@@ -84,6 +84,7 @@ Signature denoiser_signature(const ModelInfo& info) {
 }
 
 Condition trial_condition(const ModelInfo& info, std::int64_t count) {
+  require_whole("count", count, 1, std::int64_t{1} << 31);
   Condition condition;
   if (info.label_count > 0) condition.label = torch::arange(count) % info.label_count;
   condition.guidance = default_guidance(info);

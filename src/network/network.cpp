@@ -2,6 +2,7 @@
 
 #include "listening.hpp"
 #include "onestep/error.hpp"
+#include "require.hpp"
 #include "shape_text.hpp"
 #include "torch_error.hpp"
 
@@ -117,7 +118,10 @@ NetworkInput NetworkInput::with_each(const std::function<Tensor(const Tensor&)>&
 }
 
 NetworkInput NetworkInput::row(std::int64_t i) const {
-  return with_each([i](const Tensor& part) { return part.narrow(0, i, 1); });
+  return with_each([i](const Tensor& part) {
+    require_whole("row", i, 0, part.defined() && part.dim() > 0 ? part.size(0) - 1 : -1);
+    return part.narrow(0, i, 1);
+  });
 }
 
 Network::Network(std::string name, Signature signature, torch::Device device)

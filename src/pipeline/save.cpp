@@ -36,6 +36,8 @@ std::vector<std::byte> encode(FileKind kind, const ModelInfo& info, const std::v
     seeds.push_back(sample.seed);
     if (sample.label) labels.push_back(*sample.label);
   }
+  if (!labels.empty() && labels.size() != samples.size())
+    throw Error(ErrorKind::usage, "some of the samples have a label and others none; give all of them one, or none");
   set.seeds = seeds;
   set.labels = labels;
   return encode_samples(kind, format_of(info, shape), set, {options.columns, options.enlarge}, options.texts);

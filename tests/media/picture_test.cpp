@@ -68,7 +68,7 @@ TEST(ToPicture, RefusesWhatNoPictureShows) {
 TEST(Enlarge, RepeatsPixels) {
   const Picture picture{2, 1, 1, {1, 2}};
   EXPECT_EQ(enlarge(picture, 2).pixels, (Bytes{1, 1, 2, 2, 1, 1, 2, 2}));
-  EXPECT_EQ(error_of([&] { enlarge(picture, 0); }), "usage: factor = 0 must be at least 1");
+  EXPECT_EQ(error_of([&] { enlarge(picture, 0); }), "usage: enlarge = 0 must be 1 or more");
   EXPECT_EQ(error_of([&] { enlarge(picture, 1'000'000); }).substr(0, 60),
             "usage: a picture of 2000000 x 1000000 pixels can't be made: ");
 }
