@@ -31,9 +31,9 @@ has torch numpy PIL || "$python" -m pip install -q torch==2.13.0 numpy pillow ||
 torch=${ONESTEP_TORCH:-$("$python" -c 'import torch; print(torch.utils.cmake_prefix_path)')}
 [ -e "$torch" ] || fail "ONESTEP_TORCH=$torch: no such folder"
 
-# build [TARGET]: everything, or one target.
+# build PRESET [TARGET]: as CMakePresets.json has it, or one target of it.
 build() {
-  cmake -S . -B build -G Ninja -DCMAKE_PREFIX_PATH="$torch" -DPython3_EXECUTABLE="$python" >build.log 2>&1 ||
+  cmake --preset "$1" -DCMAKE_PREFIX_PATH="$torch" -DPython3_EXECUTABLE="$python" >build.log 2>&1 ||
     { cat build.log >&2; fail "cmake could not configure the build"; }
-  cmake --build build --target "${1:-all}"
+  cmake --build --preset "$1" ${2:+--target "$2"}
 }

@@ -55,7 +55,9 @@ bool is_web_page(std::string first) {
 
 std::string other_kind_of_file(const std::string& file) {
   const auto [first, last] = read_ends(file);
-  const auto holds = [&](const char* name) { return first.starts_with("PK") && last.find(name) != std::string::npos; };
+  const auto holds = [&first = first, &last = last](const char* name) {
+    return first.starts_with("PK") && last.find(name) != std::string::npos;
+  };
   const std::string export_it = "; write a model file of it with models/export.py";
   if (first.starts_with("version https://git-lfs")) {
     return "a Git LFS pointer, which stands for a file that was not fetched; git lfs pull fetches it";

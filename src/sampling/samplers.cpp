@@ -53,7 +53,7 @@ Sampler make_sampler(const std::string& name, Levels levels, const std::map<std:
     S sampler;
     sampler.levels = std::move(levels);
     for (const auto& [given, value] : options) {
-      const auto is_it = [&](const auto& option) { return option.name == given; };
+      const auto is_it = [&, &given = given](const auto& option) { return option.name == given; };
       const auto option = std::find_if(row.options.begin(), row.options.end(), is_it);
       if (option == row.options.end()) {
         const std::string takers =

@@ -158,7 +158,7 @@ TEST(FilePattern, WithAnUnknownFieldOrFormatIsRefused) {
       {"{{a}}.png", "holds no seed, so that all samples would get one name"},
   };
   for (const auto& [pattern, message] : cases) {
-    EXPECT_EQ(error_of([&] { file_of_seed(pattern, 1); }),
+    EXPECT_EQ(error_of([&, &pattern = pattern] { file_of_seed(pattern, 1); }),
               "usage: the file name pattern " + pattern + " " + message + "; write {seed} or {seed:06d}");
   }
 }

@@ -141,7 +141,7 @@ TEST(ReferenceSet, OfAnArchiveIsRefusedBeforeItIsUnpacked) {
   for (const auto& [header, message] : cases) {
     put_zipped(file, header, size);
     EXPECT_LT(std::filesystem::file_size(file), size / 500);
-    EXPECT_LT(memory_use([&] { EXPECT_EQ(refusal(file, sound), message); }), 4 << 20);
+    EXPECT_LT(memory_use([&, &message = message] { EXPECT_EQ(refusal(file, sound), message); }), 4 << 20);
   }
   // And of those that are right no more is kept than is asked for.
   put_zipped(file, start + "(8388608, 1, 2), }", size);

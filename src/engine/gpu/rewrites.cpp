@@ -142,7 +142,7 @@ void join_attention(Trace& trace) {
     if (operation.name == attention) continue;  // as it is written
     operation.name = attention;
     operation.arguments = {pattern.q.value, pattern.k.value, pattern.v.value};
-    operation.run = [pattern](Stack& stack) { attend(pattern, stack); };
+    operation.run = [pattern = pattern](Stack& stack) { attend(pattern, stack); };
   }
 }
 

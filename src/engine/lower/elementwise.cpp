@@ -133,7 +133,7 @@ bool add_values(Blueprint& blueprint, ValueId result, ValueId a, double alpha, V
     const Lowered& added = blueprint.lowered(other);
     if (a == b || added.lens || std::abs(factor) < 1e-3) continue;  // by which the other is divided
     for (const std::size_t channel : channel_candidates(sizes.size())) {
-      const auto take_in = [&](Draft& draft) {
+      const auto take_in = [&, &base = base, &factor = factor, &other = other, &weight = weight](Draft& draft) {
         return blueprint.is_rows(other, channel) && blueprint.known_before(other, base) &&
                add_residual_in(draft, *as_rows(added.view, channel),
                                static_cast<float>(added.scale * weight / factor)) &&
