@@ -129,12 +129,13 @@ void CanvasArguments::add_to(CLI::App& command) {
                      "in place of --output: a folder for z/x/y.png of 256x256 pixels, as viewers of maps read them");
 }
 
-bool CanvasArguments::wanted(const ModelInfo& info) const {
+bool CanvasArguments::wanted(const ModelInfo& info, bool noise) const {
   if (seamless || !at.empty() || !tiles.empty()) {
     if (size.empty()) refuse("--seamless, --at and --tiles need --size WIDTHxHEIGHT");
+    if (noise) refuse("--noise is for samples; the noise of a plane belongs to its places");
     return true;
   }
-  if (size.empty()) return false;
+  if (size.empty() || noise) return false;
   if (info.sample.halo) return true;
   const bool free = !default_sizes(info.sample).empty();
   const auto [width, height] = parse_extent(size);

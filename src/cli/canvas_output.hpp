@@ -19,7 +19,8 @@ struct CanvasArguments {
 
   void add_to(CLI::App& command);
   /// Whether it is one that is asked for; a model whose samples have free sizes but no halo draws one of that size.
-  bool wanted(const ModelInfo& info) const;
+  /// With `noise` of its own, a sample is.
+  bool wanted(const ModelInfo& info, bool noise) const;
 };
 
 /// What was drawn, for the report.

@@ -147,7 +147,7 @@ void run(const Arguments& arguments) {
   Request request;
   arguments.sampler.apply_to(request, info);
   request.batch = arguments.batch;
-  const bool on_a_canvas = arguments.canvas.wanted(info);
+  const bool on_a_canvas = arguments.canvas.wanted(info, !arguments.noise.empty());
   if (!arguments.canvas.size.empty() && !on_a_canvas) request.sizes = parse_size(arguments.canvas.size, info);
   if (!arguments.tokens.empty()) request.tokens = read_tokens(arguments.tokens);
   std::int64_t count = arguments.grid.empty() ? 1 : 64;

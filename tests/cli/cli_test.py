@@ -63,6 +63,7 @@ REFUSED = [
     (["fashion", "--size", "40x40", "-n", "2", "--tiles", "a"], 2, "--tiles holds the plane of one seed, not of 2"),
     (["fashion", "--size", "101x56", "--seamless", "-o", "a.png"], 2, "such as 98 or 112"),
     (["fashion", "--seamless", "-o", "a.png"], 2, "need --size WIDTHxHEIGHT"),
+    (["fashion", "--size", "40x40", "--seamless", "--noise", "wrong.npy", "-o", "a.png"], 2, "--noise is for samples"),
     (["fashion", "--size", "40x40", "--at", "5", "-o", "a.png"], 2, "--at 5 must be X,Y"),
     (["fashion", "--size", "40x40", "--at", "2147483640,0", "-o", "a.png"], 2, "must be at most 2^31"),
     (["fashion-teacher", "--size", "40x40", "-o", "a.png"], 2, "at most 8, or a period"),
