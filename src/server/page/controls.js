@@ -93,7 +93,7 @@ export function requestLabels(model, label) {
 }
 
 /// A picture's name: of its label, where it has one.
-export const titleOf = (sample, model) => sample.label_name || (model.label_count ? `Label ${sample.label}` : 'Picture');
+export const titleOf = (sample, model) => model.labels[sample.label] ?? (model.label_count ? `Label ${sample.label}` : 'Picture');
 
 export function notice(error) {
   return h('p', {class: 'notice', role: 'alert'}, error.message);

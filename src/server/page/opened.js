@@ -76,6 +76,7 @@ export function mountOpened(context, sheet) {
       openTool(state);
     }
   }
+
   async function load(state, key) {
     leave.abort();
     leave = new AbortController();
@@ -92,6 +93,8 @@ export function mountOpened(context, sheet) {
       if (signal.aborted) return;
       heading.textContent = `Seed ${state.open}`;
       about.textContent = '';
+      image.removeAttribute('src');
+      frame.classList.remove('waiting');
       if (!(error instanceof Gone)) trouble.replaceChildren(notice(error));
     }
   }
@@ -107,29 +110,25 @@ export function mountOpened(context, sheet) {
       return sample;
     };
     let sample = made.get(key) ?? keep(samples.find((each) => each?.seed === state.open) ?? await drawOne(start, signal));
-    for (const change of state.made?.split('~') ?? []) {
+    for (const [i, change] of (state.made?.split('~') ?? []).entries()) {
       key += `~${change}`;
-      sample = made.get(key) ?? keep(await changed(sample, change, signal));
+      sample = made.get(key) ?? keep(await changed(sample, change, `${state.open}-${i + 1}.png`, signal));
     }
     return sample;
   }
 
-  async function changed(sample, change, signal) {
+  // A change of a picture. Its command is the picture's own and one more, which reads the file that the one before wrote.
+  async function changed(sample, change, file, signal) {
     const {model} = sheet();
     const request = editOf(change, sample, model);
     const {label, label_name} = sample;
-    const [before, after] = [0, 1].map((more) => `${sample.start ?? sample.seed}-${(sample.changes ?? 0) + more}.png`);
-    const chosen = ['--label', label_name ?? label, '--seeds', request.seeds[0], '-o', after];
-    const words = request.task === 'stroke' ? ['stroke', model.name, before, '--levels', request.levels.join(), ...chosen] :
-      ['inpaint', model.name, before, '--mask', 'mask.png', ...chosen];
-    if (label === null) words.splice(words.indexOf('--label'), 2);
-    // The command reads the picture before this change from the file that the command before it wrote.
-    const first = sample.line ?? sample.command.replace(/ -o \S+$/, ` -o ${before}`);
+    const before = sample.command.split(' ').at(-1);
+    const words = [request.task, model.name, before, ...(request.mask ? ['--mask', 'mask.png'] : ['--levels', request.levels.join()]),
+      ...(model.label_count ? ['--label', label_name] : []), '--seeds', request.seeds[0], '-o', file];
     const mask = request.mask ? ` && base64 -d > mask.png <<< ${request.mask}` : '';
-    return {...await drawOne(request, signal), label, label_name, start: sample.start ?? sample.seed, changes: (sample.changes ?? 0) + 1,
-            line: `${first}${mask} && onestep edit ${words.map(quoted).join(' ')}`};
+    const drawn = await drawOne(request, signal);
+    return {...drawn, label, label_name, command: `${sample.command}${mask} && onestep edit ${words.map(quoted).join(' ')}`};
   }
-  const commandOf = (sample) => sample.line ?? sample.command;
 
   const labelOf = (sample) => (sheet().model.label_count ? {labels: [sample.label]} : {});
 
@@ -203,7 +202,7 @@ export function mountOpened(context, sheet) {
       action('between', 'Between these two', 'From this picture to another'),
       action('fix', 'Fix this part', 'Paint over it, and it is drawn anew'),
       h('button', {type: 'button', class: 'action', 'data-download': true, onclick: download}, 'Download', h('small', {}, 'PNG, with how it was made inside')),
-      copyButton(() => commandOf(current)),
+      copyButton(() => current.command),
       state.made && h('button', {type: 'button', class: 'action', onclick: () =>
         context.go({made: state.made.split('~').slice(0, -1).join('~') || null})}, 'Take the last change back'))].filter(Boolean)};
   }
@@ -319,7 +318,7 @@ export function mountOpened(context, sheet) {
     const along = h('div', {class: 'along'}, h('span', {class: 'end'}, ends[0]), slider, h('span', {class: 'end'}, ends[1]));
     const said = h('div', {});
     const copy = copyButton(() => ['onestep edit interpolate', model.name, context.state.open, context.state.to,
-      ...(model.label_count ? ['--label', current.label_name ?? current.label] : []), '--steps', steps, '--frames', frames,
+      ...(model.label_count ? ['--label', current.label_name ?? current.label] : []), '--levels', levels.join(), '--frames', frames,
       '-o', 'between.png'].map((word, i) => (i ? quoted(word) : word)).join(' '));
     const tail = h('div', {class: 'row', hidden: true},
       h('button', {type: 'button', class: 'action', onclick: () => {
@@ -328,8 +327,8 @@ export function mountOpened(context, sheet) {
       }}, 'Download'),
       h('button', {type: 'button', class: 'action', onclick: async () => save(zip(await Promise.all(strip.filter(Boolean).map(async (sample, at) => ({
         name: `${String(at).padStart(2, '0')}.png`, bytes: new Uint8Array(await sample.png.arrayBuffer())})))),
-        `${fileName(model.name, context.state.open, context.state.to)}.zip`)}, 'All as ZIP'), copy);
-    let strip = [], drawn = null, running = new AbortController();
+        `${fileName(model.name, context.state.open, context.state.to)}.zip`)}, 'All frames as ZIP'), copy);
+    let strip = [], levels = [], drawn = null, running = new AbortController();
 
     const nearest = (at) => strip.reduce((best, sample, i) => (sample && (best < 0 || Math.abs(i - at) < Math.abs(best - at)) ? i : best), -1);
     const remember = debounced(150, () => context.go({part: slider.valueAsNumber}, {replace: true}));
@@ -367,14 +366,16 @@ export function mountOpened(context, sheet) {
       let arrived = 0;
       said.replaceChildren();
       try {
-        await draw({model: model.name, task: 'interpolate', from_seed: state.open, to_seed: state.to, frames, steps, ...labelOf(current)},
+        const report = await draw({model: model.name, task: 'interpolate', from_seed: state.open, to_seed: state.to, frames, steps, ...labelOf(current)},
           {signal, sample: (sample) => {
             strip[arrived] = sample;
             if (arrived === 0 || arrived === frames - 1) show(ends[arrived && 1], sample.png);
             ++arrived;
-            slider.disabled = tail.hidden = false;
+            slider.disabled = false;
             paint();
           }});
+        ({levels} = report);
+        tail.hidden = false;
         context.announce('Move the slider to go from the one to the other');
       } catch (error) {
         if (!signal.aborted && !(error instanceof Gone)) said.replaceChildren(notice(error));
