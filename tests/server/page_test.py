@@ -66,11 +66,11 @@ image.decode().then(() => {
 class Server:
     """`onestep serve`, until it is stopped."""
 
-    def __init__(self, port=0):
-        self.process = subprocess.Popen([ONESTEP, "serve", "fashion", "fashion-teacher", "--port", str(port)],
+    def __init__(self, port=0, options=()):
+        self.process = subprocess.Popen([ONESTEP, "serve", "fashion", "fashion-teacher", "--port", str(port), *options],
                                         stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        self.address = re.fullmatch(r"onestep serves at (http://127\.0\.0\.1:\d+)/?\s*", line)[1]
+        self.line = self.process.stdout.readline().strip()
+        self.address = re.fullmatch(r"onestep serves at (http://127\.0\.0\.1:\d+)(/#token=.*)?", self.line)[1]
         self.port = urlsplit(self.address).port
 
     def stop(self):
@@ -284,6 +284,7 @@ class Page(unittest.TestCase):
         self.opened()
         self.wait(lambda: len(self.all(".handful li:not(.waiting) img[src]")) == 8, "variations")
         before = [self.values(image).tobytes() for image in self.all(".handful img") + self.sheet(4)]
+        self.assertEqual(self.names(), [f"Bag, seed {seed}" for seed in range(7, 11)])
         link = self.browser.current_url
         self.browser.get("about:blank")
         self.browser.get(link)
@@ -635,6 +636,26 @@ class Page(unittest.TestCase):
             self.browser.switch_to.window(first)
         self.assertEqual(self.browser.current_url, link)
         self.assertEqual(self.sources(), sources)
+
+    def test_a_token_is_taken_from_the_address_that_is_printed(self):
+        cls = type(self)
+        usual, token = cls.server, "a-secret-of-24-characters"
+        cls.server = Server(options=["--token", token])
+        try:
+            self.assertTrue(cls.server.line.endswith(f"/#token={token}"))
+            self.browser.get(cls.server.line.removeprefix("onestep serves at "))
+            self.sheet(24)
+            self.assertNotIn(token, self.browser.current_url, "a link that is passed on doesn't carry it")
+            self.browser.refresh()
+            self.sheet(24)
+            self.script("sessionStorage.clear()")
+            self.browser.refresh()
+            self.wait(lambda: "Authorization" in self.one(".notice").text, "without it the server's refusal is shown")
+            self.messages()  # Chromium tells of every answer of 400 and above
+            self.assertTrue(all(url.startswith(cls.server.address) or not url.startswith("http") for url in self.requests()))
+        finally:
+            cls.server.stop()
+            cls.server = usual
 
     def test_the_servers_end_is_shown_and_healed(self):
         self.may_be_gone = True
