@@ -451,38 +451,43 @@ class Page(unittest.TestCase):
           return Array.from(map.getContext('2d').getImageData(map.width / 2 - 50, map.height / 2 - 50, 100, 100).data)""")
 
     def test_the_map_drags_zooms_and_jumps(self):
-        self.open("?view=plane&label=Bag")
-        self.wait(lambda: self.painted() == 1, "tiles fill the map")
-        before = numpy.array(self.map_values()).reshape(100, 100, 4)
+        self.size(1000, 560)  # the fewer tiles
+        full = lambda: self.wait(lambda: self.painted() == 1, "tiles fill the map")
+        middle = lambda: numpy.array(self.map_values()).reshape(100, 100, 4)
+        self.open("?view=plane&label=Bag&steps=1")
+        full()
+        before = middle()
         self.assertGreater(before[..., 0].std(), 1, "something is drawn")
         world = self.one(".map")
-        ActionChains(self.browser).move_to_element(world).click_and_hold().move_by_offset(-30, 20).release().perform()
-        self.wait(lambda: self.address().get("at") == "30,-20,1", "the place is in the address")
-        self.wait(lambda: self.painted() == 1, "tiles fill the map")
-        after = numpy.array(self.map_values()).reshape(100, 100, 4)
-        self.assertTrue(numpy.array_equal(after[20:, :70], before[:80, 30:]), "what was there has moved with the hand")
+        ActionChains(self.browser).move_to_element(world).click_and_hold().move_by_offset(-60, 40).release().perform()
+        self.wait(lambda: self.address().get("at") == "30,-20,2", "the place is in the address")
+        full()
+        after = middle()
+        self.assertTrue(numpy.array_equal(after[40:, :40], before[:60, 60:]), "what was there has moved with the hand")
         self.browser.refresh()
-        self.wait(lambda: self.painted() == 1, "tiles fill the map")
-        self.assertTrue(numpy.array_equal(numpy.array(self.map_values()).reshape(100, 100, 4), after), "the link shows it")
-        self.one("[aria-label='Zoom out']").click()
-        self.wait(lambda: self.address()["at"].endswith(",0.5"), "zoomed out")
-        self.wait(lambda: any("/-1/" in each["path"] for each in self.script("return window.asked")), "smaller tiles are asked for")
-        self.wait(lambda: self.painted() == 1, "tiles fill the map")
+        full()
+        self.assertTrue(numpy.array_equal(middle(), after), "the link shows it")
         for name, value in [("map-x", "-100000"), ("map-y", "5000")]:
             field = self.one(f"#{name}")
             field.clear()
             field.send_keys(value)
         self.button("Go there").click()
-        self.wait(lambda: self.address()["at"] == "-100000,5000,0.5", "jumped")
-        self.wait(lambda: self.painted() == 1, "tiles fill the map")
-        self.script("arguments[0].focus()", world := self.one(".map"))
-        self.keys("+", Keys.ARROW_RIGHT)
+        self.wait(lambda: self.address()["at"] == "-100000,5000,2", "jumped")
+        full()
+        self.assertFalse(numpy.array_equal(middle(), after))
+        world = self.one(".map")
+        self.script("arguments[0].focus()", world)
+        self.keys("-", Keys.ARROW_RIGHT)
         self.wait(lambda: self.address()["at"] == "-99904,5000,1", "keys move and zoom")
-        world.send_keys(" ")
-        self.wait(lambda: self.address()["seed"] == "1", "the space bar draws another plane")
+        self.one("[aria-label='Zoom out']").click()
+        self.wait(lambda: self.address()["at"].endswith(",0.5"), "zoomed out")
+        self.wait(lambda: any("/-1/" in each["path"] for each in self.script("return window.asked")), "smaller tiles are asked for")
+        self.script("arguments[0].focus()", world)
+        self.keys(" ")
+        self.wait(lambda: self.address().get("seed") == "1", "the space bar draws another plane")
 
     def test_tiles_that_are_out_of_view_are_given_up(self):
-        self.open("?view=plane&label=Bag&at=0,0,0.25")
+        self.open("?view=plane&label=Bag&at=0,0,0.5")
         self.wait(lambda: any(each["path"].startswith("/api/canvas/") for each in self.script("return window.asked")), "tiles are asked for")
         for x in range(3):
             self.script("document.querySelector('#map-x').value = arguments[0]", 1_000_000 * (x + 1))
@@ -490,8 +495,7 @@ class Page(unittest.TestCase):
         self.assertTrue(any(each["path"].startswith("aborted /api/canvas/") for each in self.script("return window.asked")))
 
     def test_a_piece_is_cut_out(self):
-        self.open("?view=plane&label=Bag&at=40,10,1")
-        self.wait(lambda: self.painted() == 1, "tiles fill the map")
+        self.open("?view=plane&label=Bag&steps=1&at=40,10,1")
         self.button("Draw it").click()
         world = self.one(".map")
         ActionChains(self.browser).move_to_element_with_offset(world, -50, -50).click_and_hold().move_by_offset(112, 84).release().perform()
@@ -654,6 +658,8 @@ class Page(unittest.TestCase):
             self.messages()  # Chromium tells of every answer of 400 and above
             self.assertTrue(all(url.startswith(cls.server.address) or not url.startswith("http") for url in self.requests()))
         finally:
+            self.browser.get("about:blank")
+            self.requests()
             cls.server.stop()
             cls.server = usual
 

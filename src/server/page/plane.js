@@ -12,13 +12,14 @@ export const available = (models) => models.filter((model) => model.canvas && mo
 const tileSide = 256;
 const atOnce = 4;        // tiles asked for at one time: a browser has six connections to a host, and others want some
 const mostKept = 400;    // tiles, of 256 KiB each
-const [nearest, farthest] = [8, 1 / 6];  // screen pixels a pixel of the plane
+// Screen pixels a pixel of the plane: at most, at least, and to begin with. Windows that overlap cost more than tiles do.
+const scales = (model) => (model.canvas_way === 'windows' ? [8, 0.5, 2] : [8, 1 / 6, 1]);
 // Windows that overlap are brought together by a second call.
 const planeSteps = (model) => (model.canvas_way === 'windows' ? model.recommended_steps.find((steps) => steps > 1) : null) ?? defaultSteps(model);
 
 export function mount(element, context) {
   let model, label, seed, steps;
-  let middle = {x: 0, y: 0}, scale = 1;
+  let middle = {x: 0, y: 0}, scale = 1, nearest, farthest, home;
   let cut = null;          // {x, y, width, height}
   let choosing = false;    // the next drag draws the cut
   let drawn = null;        // which plane, as text
@@ -33,7 +34,7 @@ export function mount(element, context) {
   const round = (text, name, press) => h('button', {type: 'button', class: 'round', 'aria-label': name, title: name, onclick: press}, text);
   const stage = h('section', {class: 'stage world', 'aria-label': 'Map'}, h('h1', {class: 'unseen'}, title), canvas, trouble, where,
     h('div', {class: 'zoom'}, round('+', 'Zoom in', () => zoom(2)), round('−', 'Zoom out', () => zoom(0.5)),
-      round('⌂', 'Back to the start', () => look({x: 0, y: 0}, 1))));
+      round('⌂', 'Back to the start', () => look({x: 0, y: 0}, home))));
 
   const goX = number('X', 'map-x'), goY = number('Y', 'map-y');
   const jump = h('form', {class: 'inline', 'aria-label': 'Jump to a place', onsubmit: (event) => {
@@ -94,7 +95,8 @@ export function mount(element, context) {
       context.announce(`Plane of ${label ?? model.name}, seed ${seed}`);
     }
     side.update(model, {label, steps, seed, seamless: state.seamless});
-    const [x = 0, y = 0, at = 1] = numbers(state.at);
+    [nearest, farthest, home] = scales(model);
+    const [x = 0, y = 0, at = home] = numbers(state.at);
     remember.cancel();
     middle = {x, y};
     scale = Math.min(nearest, Math.max(farthest, at));
@@ -328,7 +330,7 @@ export function mount(element, context) {
     if (move) look({x: middle.x + move[0], y: middle.y + move[1]}, scale);
     else if (event.key === '+' || event.key === '=') zoom(2);
     else if (event.key === '-') zoom(0.5);
-    else if (event.key === '0') look({x: 0, y: 0}, 1);
+    else if (event.key === '0') look({x: 0, y: 0}, home);
     else if (event.key === 'Escape' && (choosing || cut)) { stopChoosing(); setCut(null); }
     else if (event.key === ' ') context.go({seed: seed + 1});
     else return;
