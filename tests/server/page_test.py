@@ -82,7 +82,9 @@ class Server:
 def start_browser(folder):
     options = Options()
     for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,800",
-                     "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]:
+                     "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                     # As on a machine with a mouse.
+                     "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
@@ -514,7 +516,7 @@ class Page(unittest.TestCase):
         self.wait(lambda: not self.all("dialog[open]"), "Escape closes")
 
     def test_a_seamless_piece_repeats(self):
-        self.open("?view=plane&label=Bag&cut=0,0,112,112")
+        self.open("?view=plane&label=Bag&steps=1&cut=0,0,112,112")
         self.one("[name=seamless]").click()
         self.wait(lambda: self.address().get("seamless") == "1", "seamless is in the address")
         self.button("Cut this out").click()
@@ -528,7 +530,7 @@ class Page(unittest.TestCase):
         self.assertLessEqual(numpy.abs(values[:, 0] - values[:, -1]).mean(), steps.max())
 
     def test_what_the_server_refuses_is_said_in_its_words(self):
-        self.open("?view=plane&label=Bag&cut=0,0,113,97&seamless=1")
+        self.open("?view=plane&label=Bag&steps=1&cut=0,0,113,97&seamless=1")
         self.button("Cut this out").click()
         self.wait(lambda: re.search(r"11[23]", self.one("dialog[open] .notice").text), "the size is named")
         self.assertEqual([each["level"] for each in self.messages() if "422" not in each["message"]], [])

@@ -25,6 +25,7 @@ export function mount(element, context) {
   let drawn = null;        // which plane, as text
   const tiles = new Map();  // "z/x/y": {bitmap} or {controller}; the oldest first
   let paused = false;      // after a refusal, until the plane changes
+  let cutting = false;     // tiles wait for a piece that is cut out
   let width = 0, height = 0, frame = 0;
 
   const canvas = h('canvas', {class: 'map', tabindex: 0, role: 'application', 'data-keys': true,
@@ -144,7 +145,7 @@ export function mount(element, context) {
   }
 
   function fetchTiles() {
-    if (paused || !width) return;
+    if (paused || cutting || !width || leave.signal.aborted) return;
     const wanted = inView(zoomLevel());
     const keys = new Set(wanted.map(({key}) => key));
     let running = 0;
@@ -202,11 +203,17 @@ export function mount(element, context) {
     refresh();
   }
 
-  function forget() {
-    for (const tile of tiles.values()) {
-      tile.controller?.abort();
-      tile.bitmap?.close();
+  function giveUpWaiting() {
+    for (const [key, {controller}] of tiles) {
+      if (!controller) continue;
+      controller.abort();
+      tiles.delete(key);
     }
+  }
+
+  function forget() {
+    giveUpWaiting();
+    for (const {bitmap} of tiles.values()) bitmap.close();
     tiles.clear();
   }
 
@@ -371,6 +378,8 @@ export function mount(element, context) {
     result.replaceChildren(h('div', {class: 'row'}, h('h2', {}, `${piece.width} × ${piece.height}`), close), body, actions);
     result.addEventListener('close', () => stop.abort(), {once: true});
     result.showModal();
+    cutting = true;
+    giveUpWaiting();
     try {
       const {png, command} = await picture('/api/canvas', {signal: stop.signal, request: {
         model: model.name, seed, steps, ...(label === null ? {} : {label}), size: [piece.width, piece.height],
@@ -391,6 +400,9 @@ export function mount(element, context) {
       if (stop.signal.aborted) return;
       body.replaceChildren(notice(error));
       body.classList.remove('waiting');
+    } finally {
+      cutting = false;
+      refresh();
     }
   }
 
@@ -402,6 +414,7 @@ export function mount(element, context) {
       cancelAnimationFrame(frame);
       observer.disconnect();
       forget();
+      result.close();
       result.remove();
     },
   };
