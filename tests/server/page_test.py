@@ -621,6 +621,10 @@ class Page(unittest.TestCase):
             self.open(query)
             self.one(there)
             self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), 390, f"{query or '/'} is no wider than the phone")
+        self.open("?open=3&tool=fix")
+        self.opened()
+        below = self.one(".frame").rect["y"] + self.one(".frame").rect["height"]
+        self.assertTrue(all(each.rect["y"] >= below for each in self.all(".panel button") if each.is_displayed()), "nothing lies on the picture")
         self.open("?count=3")
         self.sheet(3)
         self.one(".big").click()

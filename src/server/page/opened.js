@@ -35,7 +35,7 @@ export function mountOpened(context, sheet) {
   const previous = h('button', {type: 'button', class: 'round', 'aria-label': 'Previous picture', onclick: () => walk(-1)}, '←');
   const next = h('button', {type: 'button', class: 'round', 'aria-label': 'Next picture', onclick: () => walk(1)}, '→');
   const dialog = h('dialog', {class: 'opened', 'aria-labelledby': 'opened-title'}, h('div', {class: 'two'}, frame,
-    h('div', {class: 'beside'}, h('div', {class: 'row'}, previous, next, close), heading, about, trouble, panel)));
+    h('div', {class: 'beside'}, h('div', {class: 'row bar'}, previous, next, close), heading, about, trouble, panel)));
   dialog.addEventListener('close', () => context.state.open !== null && context.go(closed));
   dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
   dialog.addEventListener('keydown', (event) => {
