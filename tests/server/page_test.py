@@ -494,7 +494,18 @@ class Page(unittest.TestCase):
         for x in range(3):
             self.script("document.querySelector('#map-x').value = arguments[0]", 1_000_000 * (x + 1))
             self.script("document.querySelector('form[aria-label^=Jump]').requestSubmit()")
-        self.assertTrue(any(each["path"].startswith("aborted /api/canvas/") for each in self.script("return window.asked")))
+        given_up = lambda asked: sum(each["path"].startswith("aborted /api/canvas/") for each in asked)
+        before = given_up(self.script("return window.asked"))
+        self.assertGreater(before, 0)
+        # So are those of a page that is left; back on it, it is there again.
+        drawn = lambda: self.script("return window.asked.filter(({path}) => path.startsWith('/api/canvas/')).length")
+        self.script("window.onpagehide = () => sessionStorage.setItem('asked', JSON.stringify(window.asked))")
+        self.open("?count=2")
+        self.sheet(2)
+        left = json.loads(self.script("return sessionStorage.getItem('asked')"))
+        self.assertGreater(given_up(left), before, "what was in view when the page was left")
+        self.browser.back()
+        self.wait(lambda: drawn() > 0 and self.one(".map"), "back on the map")
 
     def test_a_piece_is_cut_out(self):
         self.open("?view=plane&label=Bag&steps=1&at=40,10,1")

@@ -94,6 +94,14 @@ document.addEventListener('click', (event) => {
   history.pushState(null, '', target);
   render();
 });
+// A page that is left may be kept by the browser, with its connections: what it waits for is given up, or the server would draw it.
+addEventListener('pagehide', () => {
+  shown?.mounted.unmount();
+  shown = null;
+  view.replaceChildren();
+});
+addEventListener('pageshow', (event) => event.persisted && start());
+
 addEventListener('popstate', () => models.length && render());
 
 // The space bar presses the big button wherever it has no meaning of its own.
