@@ -5,6 +5,7 @@ want a core each. Prints tables in Markdown. The peers and the networks are thos
 import argparse
 import contextlib
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="everything that was measured", metavar="FILE")
     options = parser.parse_args()
     busy = [int(word) for word in options.busy.split(",")]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that no busy program is left behind
     python = options.python.absolute() if options.python else install(options.venv.resolve())
     options.work.mkdir(parents=True, exist_ok=True)
     benches = {threads: Bench(options.onestep.resolve(), python, options.work.resolve(), threads or options.threads, "cpu",

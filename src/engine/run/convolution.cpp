@@ -90,7 +90,7 @@ class Winograd : public ConvolutionStep {
     zeros_.resize(static_cast<std::size_t>(depth() + kernels::overread));
     // As many tiles at a time as a cache holds, so that filters are transformed seldom; at least two of the kernel's.
     constexpr std::int64_t cached = 250'000;  // floats
-    block_ = std::clamp<std::int64_t>(cached / (positions * depth()) / 12 * 12, 12, 48);
+    block_ = std::clamp<std::int64_t>(cached / (positions * depth()), 12, 60);
 
     down_ = divide_up(image.height, m_);
     across_ = divide_up(image.width, m_);
@@ -117,13 +117,13 @@ class Winograd : public ConvolutionStep {
   }
 
   Cut cut_for(const Run& run) const override {
-    // Blocks of nearly the same size, no larger than planned. Where there are few tiles the threads share the columns,
-    // so that each reads its part of the weights alone.
+    // Blocks of nearly the same size, no larger than planned. Where they are fewer than the threads, these share the
+    // columns first: each then transforms its part of the filters alone, which takes longer than that of the inputs.
     constexpr std::int64_t enough = 24;
     const std::int64_t all = run.samples * down_ * across_;
-    const std::int64_t blocks = std::max(divide_up(all, block_), std::min(all / enough, run.cut_for));
+    const std::int64_t blocks = divide_up(all, block_);
     const std::int64_t parts = std::min(divide_up(run.cut_for, blocks), panels(columns()));
-    return {blocks, blocks >= run.cut_for ? 1 : parts};
+    return {std::max(blocks, std::min(all / enough, divide_up(run.cut_for, parts))), parts};
   }
 
   void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {

@@ -56,30 +56,32 @@ class GroupNormalizationStep : public Step {
            2 * Scratch::bytes<float>(channels() + kernels::overread);
   }
 
+  // Where there are channels enough, each thread does all of some groups, and waits for nobody. Else the rows are
+  // shared, once for the moments and once for what they are for.
   std::int64_t passes() const override { return 3; }
   std::int64_t items(const Run& run, std::int64_t pass) const override {
+    if (chunks(run) > 0) return pass == 0 ? run.samples * chunks(run) : 0;
     return pass == 0 ? run.samples * portions() : pass == 1 ? run.samples : Some::items(run, n_.input.count);
   }
   double cost(const Run& run, std::int64_t pass) const override {
     if (pass == 1) return touch * static_cast<double>(run.samples * portions() * 2 * channels());
-    return 2 * touch * numbers(run, n_.input);
+    return (chunks(run) > 0 ? 4 : 2) * touch * numbers(run, n_.input);
   }
 
   void do_item(const Run& run, std::int64_t pass, std::int64_t item, std::byte*) const override {
-    if (pass == 0) {
-      sum_portion(run, item / portions(), item % portions());
+    if (const std::int64_t chunks = this->chunks(run); chunks > 0) {
+      const std::int64_t sample = item / chunks, chunk = item % chunks, group = channels() / n_.groups;
+      const Channels some{chunk * n_.groups / chunks * group, (chunk + 1) * n_.groups / chunks * group};
+      for (std::int64_t portion = 0; portion < portions(); ++portion) sum_portion(run, sample, portion, some);
+      find_coefficients(run, sample, some);
+      normalize(run, sample, 0, n_.input.count, some);
+    } else if (pass == 0) {
+      sum_portion(run, item / portions(), item % portions(), {0, channels()});
     } else if (pass == 1) {
-      find_coefficients(run, item);
+      find_coefficients(run, item, {0, channels()});
     } else {
       const Some some(item, n_.input.count);
-      const Shared shared = of(run, some.sample);
-      kernels::affine({.rows = some.last - some.first,
-                       .channels = channels(),
-                       .x = input_from(run, n_.input, some.sample, some.first),
-                       .multiplier = shared.multiplier,
-                       .addend = shared.addend,
-                       .activation = n_.activation,
-                       .y = output_from(run, n_.output, some.sample, some.first)});
+      normalize(run, some.sample, some.first, some.last, {0, channels()});
     }
   }
 
@@ -88,6 +90,17 @@ class GroupNormalizationStep : public Step {
   /// Of rows, whose moments are summed one after another. Of the shape alone, as sums are to be the same on any number
   /// of threads.
   std::int64_t portions() const { return std::min<std::int64_t>(divide_up(n_.input.count, 128), 16); }
+
+  struct Channels {
+    std::int64_t first, last;
+  };
+
+  /// Into which the groups are cut: of some lines of the cache each, and as many as the threads need. 0: rows are cut.
+  std::int64_t chunks(const Run& run) const {
+    constexpr std::int64_t narrow = 16;  // floats of a line
+    const std::int64_t wanted = divide_up(run.cut_for, run.samples);
+    return wanted <= std::min(n_.groups, channels() / narrow) ? wanted : 0;
+  }
 
   struct Shared {
     double* moments;  ///< [portions][2][channels]
@@ -100,26 +113,40 @@ class GroupNormalizationStep : public Step {
     return {moments, multiplier, shared.take<float>(channels() + kernels::overread)};
   }
 
-  void sum_portion(const Run& run, std::int64_t sample, std::int64_t portion) const {
-    const std::int64_t rows = n_.input.count;
+  void sum_portion(const Run& run, std::int64_t sample, std::int64_t portion, Channels some) const {
+    const std::int64_t rows = n_.input.count, count = some.last - some.first;
     const std::int64_t first = portion * rows / portions(), last = (portion + 1) * rows / portions();
-    double* sums = of(run, sample).moments + portion * 2 * channels();
-    std::fill(sums, sums + 2 * channels(), 0.0);
-    const float* x = run.at(n_.input, sample);
+    double* sums = of(run, sample).moments + portion * 2 * channels() + some.first;
+    double* squares = sums + channels();
+    std::fill_n(sums, count, 0.0);
+    std::fill_n(squares, count, 0.0);
+    const float* x = run.at(n_.input, sample) + some.first;
     // Relative to the first row, so that a mean far from zero does not drown the variance.
-    kernels::moments(x + first * n_.input.stride, last - first, n_.input.stride, channels(), x, sums,
-                     sums + channels());
+    kernels::moments(x + first * n_.input.stride, last - first, n_.input.stride, count, x, sums, squares);
+  }
+
+  void normalize(const Run& run, std::int64_t sample, std::int64_t first, std::int64_t last, Channels some) const {
+    const Shared shared = of(run, sample);
+    const auto [x, x_stride] = input_from(run, n_.input, sample, first);
+    const auto [y, y_stride] = output_from(run, n_.output, sample, first);
+    kernels::affine({.rows = last - first,
+                     .channels = some.last - some.first,
+                     .x = {x + some.first, x_stride},
+                     .multiplier = shared.multiplier + some.first,
+                     .addend = shared.addend + some.first,
+                     .activation = n_.activation,
+                     .y = {y + some.first, y_stride}});
   }
 
   /// The normalization as a multiplier and an addend of each channel.
-  void find_coefficients(const Run& run, std::int64_t sample) const {
+  void find_coefficients(const Run& run, std::int64_t sample, Channels some) const {
     const float* shift = run.at(n_.input, sample);
     const auto [moments, multiplier, addend] = of(run, sample);
     const float* scale = run.at(n_.multiplier, sample);
     const float* offset = run.at(n_.addend, sample);
     const std::int64_t group = channels() / n_.groups;
     const auto rows = static_cast<double>(n_.input.count);
-    for (std::int64_t first = 0; first < channels(); first += group) {
+    for (std::int64_t first = some.first; first < some.last; first += group) {
       double mean = 0;
       for (std::int64_t c = first; c < first + group; ++c) mean += shift[c] + sum(moments, c) / rows;
       mean /= static_cast<double>(group);

@@ -3,10 +3,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <exception>
 #include <memory>
@@ -28,9 +30,11 @@ constexpr std::size_t line = 64;  // bytes that a cache moves at once
 
 /// How long a thread looks for parts before it sleeps: about what waking it costs, and longer than most stages take.
 constexpr std::chrono::microseconds patience{50};
-/// After so long a thread offers its core to others, between two parts. The system takes it from a thread that has run
-/// for some milliseconds, and that would be amid a part, for which the others would have to wait.
-constexpr std::chrono::milliseconds turn{2};
+/// After so long a thread offers its core to others, between two parts: about when the system would take it, amid a
+/// part for which all would have to wait. Not sooner, as new kernels count the rest of a turn as if it had been used.
+constexpr std::chrono::milliseconds turn{3};
+/// After an interruption amid a part callers are alone for so many times its length.
+constexpr int wariness = 16;
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -42,18 +46,19 @@ void pause() {
 
 /// One work at a time. A slot is never freed: a worker may come late, and then finds no parts, or those of other work.
 struct alignas(line) Slot {
-  /// Parts of this stage that nobody has begun. Whoever counts one off may read what follows until he has done it.
-  std::atomic<std::int64_t> open{0};
+  /// Shares of this stage that nobody has begun, a bit each; share i of n is parts [i parts / n, (i + 1) parts / n).
+  /// Whoever clears a bit may read what follows until he has done the share.
+  std::atomic<std::uint64_t> open{0};
   std::atomic<std::int64_t> threads{0};  ///< That may be at work in this process.
   std::atomic<bool> taken{false};
   std::atomic<Slot*> outer{nullptr};  ///< Of the part that this is the work of.
 
   const Work* work = nullptr;
-  std::int64_t stage = 0, parts = 0;
+  std::int64_t stage = 0, parts = 0, shares = 0;
   std::atomic<bool> failed{false};
   std::exception_ptr exception;  ///< Of whoever set `failed`.
 
-  alignas(line) std::atomic<std::int64_t> unfinished{0};  ///< Parts of this stage.
+  alignas(line) std::atomic<std::int64_t> unfinished{0};  ///< Shares of this stage.
   alignas(line) std::atomic<std::uint32_t> news{0};       ///< Changes when a stage begins, and when all is done.
   std::atomic<bool> done{false};
 };
@@ -73,16 +78,29 @@ std::byte* scratch_of_this_thread(std::int64_t bytes) {
   return memory.bytes.get() + line - reinterpret_cast<std::uintptr_t>(memory.bytes.get()) % line;
 }
 
+/// 0: a caller.
+thread_local std::int64_t place_of_this_thread = 0;
+
 /// The slot of the part that this thread is doing.
 thread_local Slot* doing = nullptr;
 
+/// Whether the system has taken the core from this thread since it was asked last.
+bool was_interrupted() {
+  thread_local long before = 0;
+  rusage use{};
+  getrusage(RUSAGE_THREAD, &use);
+  const long now = use.ru_nvcsw + use.ru_nivcsw;
+  return std::exchange(before, now) != now;
+}
+
 /// Offers the core to others if this thread has had it for its turn.
-void take_turns() {
+void take_turns(Clock::time_point now) {
   thread_local Clock::time_point began;
-  const Clock::time_point now = Clock::now();
   if (now - began < turn) return;
+  began = now;
+  if (was_interrupted()) return;  // others have had theirs
   sched_yield();
-  began = Clock::now();
+  was_interrupted();  // not by this
 }
 
 struct alignas(line) Worker {
@@ -107,7 +125,7 @@ class Team {
     go_on(slot);
     while (!slot.done.load(std::memory_order_acquire)) {
       if (Slot* const open = open_for_owner(slot)) {
-        do_part(*open);
+        do_share(*open);
       } else {
         wait(slot);
       }
@@ -118,10 +136,19 @@ class Team {
     if (exception) std::rethrow_exception(exception);
   }
 
-  /// Whoever asks included, unless he is doing a part.
-  std::int64_t callers() const { return callers_ + (doing ? 0 : 1); }
+  std::int64_t threads_of_each_caller(std::int64_t threads) const {
+    if (is_better_alone()) return 1;
+    return std::max<std::int64_t>(1, threads / (callers_ + (doing ? 0 : 1)));
+  }
 
  private:
+  /// A thread that was interrupted amid a part holds up the stage for longer than many stages take: for a while callers
+  /// then lose less if nobody helps them.
+  bool is_better_alone() const {
+    const Clock::time_point until = be_alone_until_;
+    return until != Clock::time_point() && Clock::now() < until;
+  }
+
   static constexpr std::size_t most_slots = 256;
   static constexpr std::int64_t most_workers = 1024;
 
@@ -141,7 +168,8 @@ class Team {
 
   /// A part's own work is shared when the stage that it is of has no more parts to begin.
   bool is_to_be_shared(const Slot& slot) const {
-    return slot.parts > 1 && workers_for(slot) > 0 && (!doing || doing->open == 0);
+    return slot.parts > 1 && workers_for(slot) > 0 && (!doing || doing->open == 0) &&
+           !(slot.work->stages() > 1 && is_better_alone());
   }
 
   /// From slot.stage on to the end, or to a stage whose parts are shared. Called by one thread, when the stage before
@@ -151,10 +179,11 @@ class Team {
       for (; slot.stage < slot.work->stages() && !slot.failed; ++slot.stage) {
         slot.parts = slot.work->parts(slot.stage);
         if (is_to_be_shared(slot)) {
-          slot.unfinished.store(slot.parts, std::memory_order_relaxed);
-          const std::int64_t wanted = std::min(workers_for(slot), slot.parts - 1);
+          slot.shares = std::min<std::int64_t>(slot.parts, 64);
+          slot.unfinished.store(slot.shares, std::memory_order_relaxed);
+          const std::int64_t wanted = std::min(workers_for(slot), slot.shares - 1);
           Slot* const outer = slot.outer;
-          slot.open = slot.parts;  // from here on the slot may be at any stage
+          slot.open = ~std::uint64_t{0} >> (64 - slot.shares);  // from here on the slot may be at any stage
           tell_owner(slot);
           if (outer) tell_owner(*outer);
           start(wanted);
@@ -162,7 +191,6 @@ class Team {
           return;
         }
         for (std::int64_t part = 0; part < slot.parts; ++part) compute(slot, part);
-        if (workers_for(slot) > 0) take_turns();
       }
     } catch (...) {
       fail(slot);
@@ -171,24 +199,41 @@ class Team {
     tell_owner(slot);
   }
 
-  /// Does a part that nobody has begun, if there is one.
-  bool do_part(Slot& slot) {
-    std::int64_t open = slot.open.load(std::memory_order_relaxed);
+  /// The place of the share that this thread should do: each begins at a place of its own, so that in the next stage it
+  /// finds in its caches what it has made.
+  static int choose(std::uint64_t open, std::int64_t threads) {
+    const std::int64_t begin = place_of_this_thread % threads * std::bit_width(open) / threads;
+    const std::uint64_t from_there = open >> begin << begin;
+    return std::countr_zero(from_there ? from_there : open);
+  }
+
+  /// Does a share that nobody has begun, if there is one.
+  bool do_share(Slot& slot) {
+    std::uint64_t open = slot.open.load(std::memory_order_relaxed);
+    int share = 0;
     do {
       if (open == 0) return false;
-    } while (!slot.open.compare_exchange_weak(open, open - 1, std::memory_order_acquire, std::memory_order_relaxed));
-    if (!slot.failed) {
-      try {
-        compute(slot, slot.parts - open);
-      } catch (...) {
-        fail(slot);
+      share = choose(open, slot.threads);
+    } while (!slot.open.compare_exchange_weak(open, open & ~(std::uint64_t{1} << share), std::memory_order_acquire,
+                                              std::memory_order_relaxed));
+    Clock::time_point now = Clock::now();
+    try {
+      const std::int64_t first = share * slot.parts / slot.shares, last = (share + 1) * slot.parts / slot.shares;
+      for (std::int64_t part = first; part < last && !slot.failed; ++part) {
+        if (part > first) take_turns(now);
+        const Clock::time_point began = now;
+        compute(slot, part);
+        now = Clock::now();
+        if (now - began > turn && was_interrupted()) be_alone_until_ = now + wariness * (now - began);
       }
+    } catch (...) {
+      fail(slot);
     }
     if (slot.unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) {
       ++slot.stage;
       go_on(slot);
     }
-    take_turns();
+    take_turns(now);
     return true;
   }
 
@@ -287,6 +332,7 @@ class Team {
 
   /// What a worker does all his life.
   [[noreturn]] void work(std::int64_t index) {
+    place_of_this_thread = index + 1;
     Worker& self = *workers_[static_cast<std::size_t>(index)];
     std::size_t place = static_cast<std::size_t>(index);
     Slot* slot = nullptr;
@@ -301,8 +347,8 @@ class Team {
         self.sleeping = false;
         continue;
       }
-      if (slot->open > 1) wake_one(workers_for(*slot));
-      while (index < workers_for(*slot) && do_part(*slot)) {
+      if (slot->open != 0) wake_one(workers_for(*slot));
+      while (index < workers_for(*slot) && do_share(*slot)) {
       }
     }
   }
@@ -312,6 +358,7 @@ class Team {
   std::array<std::unique_ptr<Worker>, most_workers> workers_;
   std::atomic<std::int64_t> started_{0}, sleeping_{0}, callers_{0}, most_{most_workers};
   std::mutex starting_;
+  std::atomic<Clock::time_point> be_alone_until_{Clock::time_point()};
 };
 
 std::atomic<Team*> team{nullptr};
@@ -334,8 +381,6 @@ Team& current_team() {
 
 void do_together(const Work& work, std::int64_t threads) { current_team().run(work, threads); }
 
-std::int64_t threads_of_each_caller(std::int64_t threads) {
-  return std::max<std::int64_t>(1, threads / current_team().callers());
-}
+std::int64_t threads_of_each_caller(std::int64_t threads) { return current_team().threads_of_each_caller(threads); }
 
 }  // namespace onestep::engine
