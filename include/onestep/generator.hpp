@@ -66,6 +66,9 @@ struct Request {
   /// The model's other conditions by their names, for all seeds alike: of a scalar one number, of a vector or an image
   /// its values in C order.
   std::map<std::string, std::vector<float>> conditions = {};
+  /// In place of labels, for a model whose labels may be a map (ConditionInfo::map): one for each pixel of the sample,
+  /// [H, W] in C order, the same for all seeds. Empty: labels.
+  std::vector<std::int64_t> label_map = {};
   /// Unit Gaussians in place of the seeds' own: [draws, seeds, ...shape] in C order, the shape being that of the
   /// model's sample space. Empty: from the seeds.
   std::vector<float> noise;

@@ -38,7 +38,7 @@ struct DataSpace {
 
 /// A further input of the network, behind x, the noise level and the target.
 enum class ConditionKind {
-  label,   ///< `class`: int64 [N], or float32 [N, label_count].
+  label,   ///< `class`: int64 [N], with a map also int64 [N, H, W], or float32 [N, label_count].
   scalar,  ///< float32 [N].
   vector,  ///< float32 [N, D].
   tokens,  ///< float32 [N, L, D], what the component text_encoder makes of token ids int64 [N, L].
@@ -54,6 +54,7 @@ struct ConditionInfo {
   std::vector<std::int64_t> null_tokens;  ///< tokens: those that mean "no text", L of them; or empty.
   std::optional<std::int64_t> pad;        ///< tokens: what a text of fewer than L ends in.
   bool mask = false;                      ///< tokens: bool [N, L] is a further input behind them.
+  bool map = false;                       ///< label: one for each pixel is taken too.
 };
 
 /// What a model file says of itself. Ranges are those that loading checks.

@@ -23,6 +23,7 @@ struct Port {
   std::string name;  ///< For messages.
   ElementType type = ElementType::float32;
   std::vector<Size> shape;
+  std::vector<Size> map = {};  ///< A shape that will do as well: a value for each place of x. Empty: there is none.
 };
 
 /// What a network takes and gives.

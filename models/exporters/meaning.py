@@ -31,9 +31,14 @@ def data_size(metadata: dict, name: str | int, elsewhere: bool = False) -> int:
     return int(name[: -len(free)] or 1) * sizes(metadata, elsewhere)[free]
 
 
-def inputs(metadata: dict, count: int, elsewhere: bool = False) -> tuple[torch.Tensor, ...]:
+def has_map(metadata: dict) -> bool:
+    """Whether the labels may be a map, one for each pixel."""
+    return any(condition.get("map") for condition in conditions(metadata))
+
+
+def inputs(metadata: dict, count: int, elsewhere: bool = False, label_map: bool = False) -> tuple[torch.Tensor, ...]:
     """Arguments of the network: x, the noise input, [target], conditions. `elsewhere`: with other sizes and other scalars
-    than the defaults, where the metadata leaves them free."""
+    than the defaults, where the metadata leaves them free. `label_map`: with a map of labels, where that may be one."""
     generator = torch.Generator().manual_seed(count)
     free = sizes(metadata, elsewhere)
 
@@ -50,6 +55,9 @@ def inputs(metadata: dict, count: int, elsewhere: bool = False) -> tuple[torch.T
         if kind == "class":
             index = torch.arange(count) % condition["count"]
             one_hot = condition.get("encoding") == "one_hot"
+            if label_map and condition.get("map"):
+                # Stripes, each sample's its own, which no cell of any network is as wide as.
+                index = (index.view(-1, 1, 1) + torch.arange(x.shape[3]) // 3).expand(-1, x.shape[2], -1) % condition["count"]
             given.append(torch.nn.functional.one_hot(index, condition["count"]).float() if one_hot else index)
         elif kind == "scalar":
             value = torch.full((count,), float(condition["default"]))

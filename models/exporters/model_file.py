@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from . import ExportError
-from .meaning import coefficients, conditions, data_size, encode, inputs, sizes, start, token_ids
-from .tracing import in_one_piece, keep_in_half, trace
+from .meaning import coefficients, conditions, data_size, encode, has_map, inputs, sizes, start, token_ids
+from .tracing import in_one_piece, keep_in_half, script, trace
 
 
 def find_onestep(given: str | None) -> str:
@@ -45,7 +45,11 @@ def in_torchscript(component: str, network: nn.Module, metadata: dict, half: boo
         return network
     if half:
         network = copy.deepcopy(network.half().float())  # a module shares its weights with the network that it was traced from
-    module = in_one_piece(trace(network, arguments(component, metadata, 2), arguments(component, metadata, 5, elsewhere=True)))
+    given, others = arguments(component, metadata, 2), arguments(component, metadata, 5, elsewhere=True)
+    if component == "denoiser" and has_map(metadata):
+        module = in_one_piece(script(network, others, inputs(metadata, 5, elsewhere=True, label_map=True)))
+    else:
+        module = in_one_piece(trace(network, given, others))
     if half:
         keep_in_half(module)
     return module

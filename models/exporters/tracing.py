@@ -1,5 +1,6 @@
 """Networks of Python as TorchScript."""
 
+import copy
 import warnings
 
 import torch
@@ -30,6 +31,23 @@ def trace(network: nn.Module, example: tuple[torch.Tensor, ...], other: tuple[to
     return module
 
 
+def script(network: nn.Module, *others: tuple[torch.Tensor, ...]) -> torch.jit.ScriptModule:
+    """As trace, where the code has branches that depend on its inputs, and is written in what TorchScript knows."""
+    network.eval().requires_grad_(False)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
+        try:
+            module = torch.jit.script(copy.deepcopy(network))
+            for other in others:
+                expected = network(*other)
+                if not float((module(*other) - expected).abs().max()) <= 1e-5 * max(float(expected.abs().max()), 1):
+                    raise ExportError(f"the scripted network ({type(network).__name__}) differs from the module")
+        except RuntimeError as error:
+            raise ExportError(f"the network ({type(network).__name__}) can't be scripted: {str(error).strip().splitlines()[0]}") from error
+        # What has run is compiled, and would not see what keep_in_half does to it.
+        return torch.jit.script(network)
+
+
 def in_one_piece(module: torch.jit.ScriptModule) -> torch.jit.ScriptModule:
     """The same network with the code of its layers in one method. Else each is a class in a file of its own, and reading
     those takes longer than all the weights. Parameters and buffers keep their names, and can be moved to a device."""
@@ -47,8 +65,11 @@ def keep_in_half(module: torch.jit.ScriptModule) -> None:
         owner, path = node.inputsAt(0).node(), [node.s("name")]
         while owner.kind() == "prim::GetAttr":
             owner, path = owner.inputsAt(0).node(), [owner.s("name"), *path]
-        if ".".join(path) in parameters:
-            value = node.output()
+        value = node.output()
+        if value.type().kind() == "OptionalType":
+            # Of scripted layers, a bias that might have been missing: it stays as it is.
+            parameters.pop(".".join(path), None)
+        elif ".".join(path) in parameters:
             cast = graph.create("aten::to", [value, float32, no, no, none], 1)
             cast.insertAfter(node)
             value.replaceAllUsesWith(cast.output())

@@ -42,7 +42,7 @@ def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[to
     }
     labels = {"count": config.labels, "names": about["names"], "encoding": "index", "null": config.labels}
     if "halo" in sample:
-        metadata |= {"format": 2, "conditions": [{"name": "label", "kind": "class", **labels}]}
+        metadata |= {"format": 2, "conditions": [{"name": "label", "kind": "class", **labels, "map": True}]}
     elif config.labels:
         metadata["labels"] = labels
     if consistency:

@@ -23,22 +23,27 @@ std::vector<Size> rows_of(const std::vector<Size>& sizes) {
 Port port_of(const ConditionInfo& condition, const ModelInfo& info) {
   if (condition.kind != ConditionKind::label) return {condition.name, ElementType::float32, rows_of(condition.sizes)};
   if (info.one_hot_labels) return {condition.name, ElementType::float32, rows_of({{info.label_count}})};
-  return {condition.name, ElementType::int64, rows_of({})};
+  Port port{condition.name, ElementType::int64, rows_of({})};
+  if (condition.map) port.map = rows_of({info.sample.sizes.begin() + 1, info.sample.sizes.end()});
+  return port;
 }
 
 void require_labels(const Tensor& label, const ModelInfo& info) {
+  const bool map = find_condition(info, ConditionKind::label)->map;
   const std::string rule = "; " + info.name + " takes int64 [N], one in [0, " + std::to_string(info.label_count - 1) +
-                           "] a sample" +
+                           "] a sample" + (map ? ", or [N, H, W], one a pixel" : "") +
                            (info.null_label ? ", or " + std::to_string(*info.null_label) + ", which is none" : "");
   if (!label.defined()) refuse("no label is given" + rule);
-  if (label.scalar_type() != torch::kInt64 || label.dim() != 1 || !label.device().is_cpu()) {
+  if (label.scalar_type() != torch::kInt64 || (label.dim() != 1 && !(map && label.dim() == 3)) ||
+      !label.device().is_cpu()) {
     refuse(std::string("the label is ") + c10::toString(label.scalar_type()) + " " + shape_text(label.sizes()) +
            " on " + label.device().str() + rule + ", on the CPU");
   }
-  for (std::int64_t i = 0; i < label.size(0); ++i) {
-    const auto value = label[i].item<std::int64_t>();
-    if ((value < 0 || value >= info.label_count) && value != info.null_label)
-      refuse("label[" + std::to_string(i) + "] = " + std::to_string(value) + rule);
+  const Tensor values = label.flatten().contiguous();
+  const auto* begin = values.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < values.numel(); ++i) {
+    if ((begin[i] < 0 || begin[i] >= info.label_count) && begin[i] != info.null_label)
+      refuse("label[" + std::to_string(i) + "] = " + std::to_string(begin[i]) + rule);
   }
 }
 

@@ -188,6 +188,9 @@ ConditionInfo read_condition(const Fields& fields, const std::string& kind, Mode
     condition.kind = ConditionKind::label;
     if (info.label_count > 0) fields.fail("kind", "must not stand twice: a model has one set of labels");
     read_labels(fields, info);
+    if (fields.has("map")) condition.map = fields.truth("map");
+    if (condition.map && (info.one_hot_labels || info.sample.sizes.size() != 3))
+      fields.fail("map", "is for labels by index of samples [C, H, W]");
   } else if (kind == "scalar") {
     condition.kind = ConditionKind::scalar;
     const Json& range = fields.at("range");
@@ -223,7 +226,7 @@ ConditionInfo read_condition(const Fields& fields, const std::string& kind, Mode
 }
 
 void read_conditions(const Fields& root, ModelInfo& info) {
-  static const std::map<std::string, Names> kinds{{"class", {"count", "names", "null", "encoding"}},
+  static const std::map<std::string, Names> kinds{{"class", {"count", "names", "null", "encoding", "map"}},
                                                   {"scalar", {"default", "range"}},
                                                   {"vector", {"shape"}},
                                                   {"tokens", {"shape", "count", "null", "pad", "mask"}},

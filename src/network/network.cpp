@@ -50,14 +50,16 @@ class Call {
   void require(ErrorKind kind, const char* role, const Port& port, const Tensor& tensor, torch::Device device) {
     const auto refuse = [&](const std::string& found) {
       throw Error(kind, network_ + ": " + role + " " + port.name + " " + found + "; it must be " + name_of(port.type) +
-                            " " + to_text(port.shape) + known());
+                            " " + to_text(port.shape) + (port.map.empty() ? "" : " or " + to_text(port.map)) + known());
     };
     if (!tensor.defined()) refuse("is not given");
     if (tensor.layout() != torch::kStrided) refuse("is sparse");
-    if (tensor.scalar_type() != type_of(port.type) || tensor.dim() != static_cast<std::int64_t>(port.shape.size()))
+    const bool map = !port.map.empty() && tensor.dim() == static_cast<std::int64_t>(port.map.size());
+    const std::vector<Size>& shape = map ? port.map : port.shape;
+    if (tensor.scalar_type() != type_of(port.type) || tensor.dim() != static_cast<std::int64_t>(shape.size()))
       refuse("is " + type_text(tensor) + " " + shape_text(tensor.sizes()));
-    for (std::size_t i = 0; i < port.shape.size(); ++i) {
-      if (!fits(port.shape[i], tensor.size(static_cast<std::int64_t>(i))))
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+      if (!fits(shape[i], tensor.size(static_cast<std::int64_t>(i))))
         refuse("is " + type_text(tensor) + " " + shape_text(tensor.sizes()));
     }
     if (tensor.device().type() != device.type() || (device.has_index() && tensor.device() != device)) {

@@ -18,8 +18,10 @@ Signature fixed_at(Signature signature, const std::vector<std::int64_t>& sizes) 
     if (!x[i].name.empty()) found[x[i].name] = sizes[i] / x[i].number;
   }
   const auto fix = [&](Port& port) {
-    for (Size& size : port.shape) {
-      if (const auto known = found.find(size.name); known != found.end()) size = {size.number * known->second};
+    for (std::vector<Size>* shape : {&port.shape, &port.map}) {
+      for (Size& size : *shape) {
+        if (const auto known = found.find(size.name); known != found.end()) size = {size.number * known->second};
+      }
     }
   };
   for (Port& input : signature.inputs) fix(input);

@@ -54,10 +54,33 @@ std::map<std::string, Tensor> encoded(const Model& model, const std::vector<Toke
   return values;
 }
 
-std::vector<std::int64_t> shape_for(const ConditionInfo& condition, const Request& request, const ModelInfo& info) {
+std::map<std::string, std::int64_t> sizes_of(const Request& request, const ModelInfo& info) {
   std::map<std::string, std::int64_t> sizes = default_sizes(info.sample);
   for (const auto& [name, size] : request.sizes) sizes[name] = size;
-  return shape_at(condition.sizes, sizes);
+  return sizes;
+}
+
+std::vector<std::int64_t> shape_for(const ConditionInfo& condition, const Request& request, const ModelInfo& info) {
+  return shape_at(condition.sizes, sizes_of(request, info));
+}
+
+void require_label_map(const Request& request, const ModelInfo& info) {
+  const ConditionInfo* label = find_condition(info, ConditionKind::label);
+  if (!label || !label->map) refuse("label_map: " + info.name + " takes no map of labels");
+  if (!request.labels.empty()) refuse("label_map stands in place of labels: give one of them");
+  std::vector<std::int64_t> shape = shape_at(info.sample.sizes, sizes_of(request, info));
+  shape.erase(shape.begin());
+  if (request.label_map.size() != static_cast<std::size_t>(shape[0] * shape[1])) {
+    refuse("label_map has " + std::to_string(request.label_map.size()) + " labels; it takes " +
+           std::to_string(shape[0] * shape[1]) + ", " + shape_text(shape) + ", one for each pixel of the sample");
+  }
+  for (std::size_t i = 0; i < request.label_map.size(); ++i) {
+    const std::int64_t found = request.label_map[i];
+    if ((found < 0 || found >= info.label_count) && found != info.null_label) {
+      refuse("label_map[" + std::to_string(i) + "] = " + std::to_string(found) + " must lie in [0, " +
+             std::to_string(info.label_count - 1) + "]");
+    }
+  }
 }
 
 std::string names_of(const ModelInfo& info) {
@@ -69,6 +92,7 @@ std::string names_of(const ModelInfo& info) {
 }  // namespace
 
 void require_conditions(const Request& request, const ModelInfo& info) {
+  if (!request.label_map.empty()) require_label_map(request, info);
   for (const auto& [name, values] : request.conditions) {
     const auto found = std::find_if(info.conditions.begin(), info.conditions.end(),
                                     [&, &name = name](const ConditionInfo& c) { return c.name == name; });
@@ -108,7 +132,7 @@ void require_conditions(const Request& request, const ModelInfo& info) {
 Rows rows_of(const Request& request, const ModelInfo& info, std::size_t first, std::size_t count) {
   const auto begin = request.seeds.begin() + static_cast<std::ptrdiff_t>(first);
   Rows rows{{begin, begin + static_cast<std::ptrdiff_t>(count)}, {}, first};
-  for (std::size_t i = 0; i < count && info.label_count > 0; ++i) {
+  for (std::size_t i = 0; i < count && info.label_count > 0 && request.label_map.empty(); ++i) {
     rows.labels.push_back(request.labels.empty() ? random_label(rows.seeds[i], info.label_count)
                                                  : request.labels[(first + i) % request.labels.size()]);
   }
@@ -119,6 +143,10 @@ Condition condition_of(const Model& model, const Request& request, const Rows& r
   const auto count = static_cast<std::int64_t>(rows.seeds.size());
   Condition condition;
   if (!rows.labels.empty()) condition.label = torch::tensor(rows.labels);
+  if (!request.label_map.empty()) {
+    const std::vector<std::int64_t> shape = shape_at(model.info.sample.sizes, sizes_of(request, model.info));
+    condition.label = torch::tensor(request.label_map).reshape({1, shape[1], shape[2]}).repeat({count, 1, 1});
+  }
   condition.guidance = guidance;
   for (const ConditionInfo& wanted : model.info.conditions) {
     const auto given = request.conditions.find(wanted.name);

@@ -140,6 +140,8 @@ const std::vector<std::pair<std::string, Take>>& fields() {
        }},
       {"conditions", [](const Json& value, Request& request, NamedSampler&,
                         const ModelInfo&) { request.conditions = by_name("conditions", value, floats); }},
+      {"label_map", [](const Json& value, Request& request, NamedSampler&,
+                       const ModelInfo&) { request.label_map = each("label_map", value, whole<std::int64_t>); }},
   };
   return all;
 }
@@ -195,6 +197,7 @@ std::string to_json(const Request& request, const ModelInfo& info) {
   if (!request.sizes.empty()) json["sizes"] = request.sizes;
   if (!request.tokens.empty()) json["tokens"] = request.tokens;
   if (!request.conditions.empty()) json["conditions"] = request.conditions;
+  if (!request.label_map.empty()) json["label_map"] = request.label_map;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

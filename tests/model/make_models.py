@@ -337,3 +337,22 @@ plane_model("whole", Whole(), [1, 8, 6])
 plane_model("whole-teacher", Whole(), [1, 8, 6], "diffusion")
 plane_model("blurs", Blurs(), [1, "H", "W"], halo=1, default={"H": 16, "W": 16})
 plane_model("hums", Hums(), [2, 12], modality="audio", sample_rate=100)
+
+
+# One network whose labels may be a map: the denoised sample is the label in every channel, of the row or of the pixel.
+class Painted(nn.Module):
+    def forward(self, x, noise, label):
+        if label.dim() == 1:
+            return label[:, None, None, None] + 0 * x
+        return label[:, None] + 0 * x
+
+
+PAINTED = {
+    "format": 2, "name": "painted", "role": "consistency",
+    "sample": {"modality": "image", "shape": [3, "H", "W"], "multiple": 2, "default": {"H": 4, "W": 6}, "range": [-1, 1],
+               "halo": 1},
+    "conditions": [{"name": "label", "kind": "class", "count": 3, "null": 3, "map": True}],
+    "network": {"noise_input": {"kind": "sigma"}, "prediction": {"kind": "denoised"}},
+    "noise": {"sigma_min": 0.002, "sigma_max": 80.0},
+}
+torch.jit.save(torch.jit.script(Painted()), str(folder / "Painted.pt"), _extra_files={"onestep.json": json.dumps(PAINTED)})

@@ -205,6 +205,14 @@ TEST(Metadata, OfFormat2WithoutComponentsIsOneNetwork) {
   EXPECT_EQ(info.data.sizes, info.sample.sizes);
 }
 
+TEST(Metadata, OfFormat2MayHaveAMapOfLabels) {
+  const std::string style = R"({"name": "style", "kind": "class", "count": 3, "null": 3)";
+  EXPECT_FALSE(parse_metadata(latent, "m").conditions[0].map);
+  const std::string with_map = replaced(latent, style, style + R"(, "map": true)");
+  EXPECT_TRUE(parse_metadata(with_map, "m").conditions[0].map);
+  EXPECT_THROW(parse_metadata(replaced(with_map, "\"null\": 3", R"("encoding": "one_hot")"), "m"), Error);
+}
+
 TEST(Metadata, OfFormat2IsRefusedByRule) {
   const auto says = [](const std::string& from, const std::string& to, const std::string& words) {
     try {

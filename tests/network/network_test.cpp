@@ -66,6 +66,40 @@ TEST(Network, TakesEveryShapeThatItsSignatureAllows) {
   EXPECT_EQ(network.calls, 2);
 }
 
+TEST(Network, TakesAMapWhereItsSignatureAllowsOne) {
+  Signature signature;
+  const Size n{1, "N"}, h{1, "H"}, w{1, "W"};
+  signature.inputs.push_back(Port{"x", ElementType::float32, {n, {3}, h, w}});
+  signature.inputs.push_back(Port{"label", ElementType::int64, {n}, {n, h, w}});
+  signature.output = {"output", ElementType::float32, {n, {3}, h, w}};
+  class Same : public Network {
+   public:
+    explicit Same(Signature signature) : Network("same", std::move(signature)) {}
+
+   protected:
+    Tensor run(const NetworkInput& input) override { return input.x; }
+  };
+  const auto refusal = [](const Signature& signature, const Tensor& label) -> std::string {
+    try {
+      Same(signature).forward({torch::zeros({2, 3, 8, 4}), {label}});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const auto zeros = [](std::vector<std::int64_t> sizes) { return torch::zeros(sizes, torch::kInt64); };
+  EXPECT_EQ(refusal(signature, zeros({2})), "accepted");
+  EXPECT_EQ(refusal(signature, zeros({2, 8, 4})), "accepted");
+  EXPECT_EQ(refusal(fixed_at(signature, {2, 3, 8, 4}), zeros({2, 8, 4})), "accepted");
+  EXPECT_EQ(refusal(signature, zeros({2, 4, 8})),
+            "same: input label is int64 [2, 4, 8]; it must be int64 [N] or [N, H, W] with H = 8, N = 2, W = 4");
+  EXPECT_EQ(refusal(signature, zeros({2, 8})),
+            "same: input label is int64 [2, 8]; it must be int64 [N] or [N, H, W] with H = 8, N = 2, W = 4");
+  signature.inputs[1].map.clear();
+  EXPECT_EQ(refusal(signature, zeros({})),
+            "same: input label is int64 []; it must be int64 [N] with H = 8, N = 2, W = 4");
+}
+
 struct Refused {
   const char* name;
   std::function<void(NetworkInput&)> change;

@@ -123,5 +123,79 @@ TEST(Components, ThatAreMissingOrWrongAreNamed) {
   fs::remove_all(copy);
 }
 
+std::vector<std::int64_t> stripes(std::int64_t height, std::int64_t width) {
+  std::vector<std::int64_t> map;
+  for (std::int64_t i = 0; i < height * width; ++i) map.push_back(i % width % 3);
+  return map;
+}
+
+TEST(LabelMap, GivesEveryPixelItsLabel) {
+  for (const bool compile : {true, false}) {
+    LoadOptions options;
+    options.compile = compile;
+    const Generator painted = Generator::load(ONESTEP_TINY_MODELS "/Painted.pt", options);
+    Request request;
+    request.seeds = {0, 1, 2};
+    request.batch = 2;
+    request.sizes = {{"H", 2}, {"W", 8}};
+    request.label_map = stripes(2, 8);
+    const Result result = painted.generate(request);
+    ASSERT_EQ(result.samples.size(), 3u);
+    for (const Sample& sample : result.samples) {
+      EXPECT_FALSE(sample.label);
+      for (std::size_t i = 0; i < sample.values.size(); ++i)
+        EXPECT_EQ(sample.values[i], static_cast<float>(i % 8 % 3)) << i;
+    }
+    // Another map, and labels, with the same network.
+    request.label_map.assign(16, 2);
+    EXPECT_EQ(painted.generate(request).samples[0].values, std::vector<float>(3 * 16, 2));
+    request.label_map.clear();
+    request.labels = {1};
+    EXPECT_EQ(painted.generate(request).samples[0].values, std::vector<float>(3 * 16, 1));
+  }
+}
+
+TEST(LabelMap, IsGuidedAwayFromNoLabelAnywhere) {
+  const Generator painted = Generator::load(ONESTEP_TINY_MODELS "/Painted.pt");
+  Request request;
+  request.seeds = {0};
+  request.label_map = stripes(4, 6);
+  request.guidance = 2;
+  const Result result = painted.generate(request);
+  for (std::size_t i = 0; i < 3 * 4 * 6; ++i) {
+    const auto label = static_cast<float>(i % 6 % 3);
+    EXPECT_EQ(result.samples[0].values[i], 3 + 2 * (label - 3)) << i;  // the null label is 3
+  }
+}
+
+TEST(LabelMap, IsRefusedByNameValueAndRule) {
+  const auto refusal = [](const Generator& generator, const std::function<void(Request&)>& change) -> std::string {
+    Request request;
+    request.seeds = {0};
+    request.label_map = stripes(4, 6);
+    change(request);
+    try {
+      generator.plan(request);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      return error.what();
+    }
+    return "accepted";
+  };
+  const Generator painted = Generator::load(ONESTEP_TINY_MODELS "/Painted.pt");
+  EXPECT_EQ(refusal(painted, [](Request&) {}), "accepted");
+  EXPECT_EQ(refusal(painted, [](Request& r) { r.label_map[7] = 3; }), "accepted");  // no label there
+  EXPECT_EQ(refusal(painted, [](Request& r) { r.label_map[7] = 4; }), "label_map[7] = 4 must lie in [0, 2]");
+  EXPECT_EQ(refusal(painted, [](Request& r) { r.label_map[23] = -1; }), "label_map[23] = -1 must lie in [0, 2]");
+  EXPECT_EQ(refusal(painted,
+                    [](Request& r) {
+                      r.sizes = {{"W", 8}};
+                    }),
+            "label_map has 24 labels; it takes 32, [4, 8], one for each pixel of the sample");
+  EXPECT_EQ(refusal(painted, [](Request& r) { r.labels = {0}; }),
+            "label_map stands in place of labels: give one of them");
+  EXPECT_EQ(refusal(latent(), [](Request&) {}), "label_map: latent takes no map of labels");
+}
+
 }  // namespace
 }  // namespace onestep

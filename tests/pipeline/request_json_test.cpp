@@ -47,7 +47,8 @@ TEST(RequestJson, SaysWhatWasReadFromIt) {
       {R"({"seeds":[5,18446744073709551615]})",
        R"({"seeds":[1],"labels":["Bag","Coat","coat"],"sampler":"gamma","steps":4,"options":{"gamma":0.3}})",
        R"({"seeds":[1],"sampler":"consistency","levels":[80.0,0.821],"guidance":0.1,"batch":7,"force":true})",
-       R"({"seeds":[1],"sampler":"euler","schedule":"linear","sizes":{"H":8,"W":9},"tokens":[[1],[2,3]],"conditions":{"a":[0.5]}})"}) {
+       R"({"seeds":[1],"sampler":"euler","schedule":"linear","sizes":{"H":8,"W":9},"tokens":[[1],[2,3]],"conditions":{"a":[0.5]}})",
+       R"({"seeds":[1],"sizes":{"H":1,"W":3},"label_map":[0,2,1]})"}) {
     EXPECT_EQ(to_json(request_of_json(json, info()), info()), json);
   }
   // Every number comes back as it was.

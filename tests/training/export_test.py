@@ -20,7 +20,7 @@ import torch
 EXPORT = Path(__file__).parents[2] / "models/export.py"
 sys.path.insert(0, str(EXPORT.parent))
 sys.path.insert(0, str(EXPORT.parent / "training"))
-from checkpoint import describe, save_average  # noqa: E402
+from checkpoint import describe, load, save_average  # noqa: E402
 from equivariant import EquivariantConfig  # noqa: E402
 from exporters import ExportError, edm, openai, scripted  # noqa: E402
 from exporters.meaning import inputs  # noqa: E402
@@ -315,8 +315,11 @@ class Export(unittest.TestCase):
     def test_materials_are_exported(self):
         config = EquivariantConfig(channels=3, labels=2, widths=(8, 8))
         file, model = self.folder / "teacher.average", self.folder / "model.pt"
+        weights = config.build().requires_grad_(False)
+        for parameter in weights.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))  # none is zero any more
         save_average({"network": describe(config), "shape": [3, 16, 24], "names": ["moss", "rust"], "sigma_data": 0.5,
-                      "boundary": 0.0, "data": "none", "images": 1}, config.build(), file)
+                      "boundary": 0.0, "data": "none", "images": 1}, weights, file)
         result = self.run_export("trained", file, model, "--half")
         self.assertEqual(result.returncode, 0, result.stderr)
         about = self.metadata(model)
@@ -324,7 +327,15 @@ class Export(unittest.TestCase):
             "modality": "image", "shape": [3, "H", "W"], "range": None, "multiple": 8, "default": {"H": 16, "W": 24},
             "halo": config.halo()})
         self.assertEqual(about["conditions"], [{"name": "label", "kind": "class", "count": 2, "names": ["moss", "rust"],
-                                                "encoding": "index", "null": 2}])
+                                                "encoding": "index", "null": 2, "map": True}])
+        # With a map too the file is the network, but for its weights' rounding: the module that was written is another one.
+        network = config.build(wrap=False).eval()
+        network.load_state_dict(load(file)[1])
+        module = torch.jit.load(str(model))
+        for label_map in (False, True):
+            given = inputs(about, 3, elsewhere=True, label_map=label_map)
+            with torch.no_grad():
+                self.assertLess(float((module(*given) - network(*given)).abs().max()), 1e-6)
 
     def test_weights_in_half_precision(self):
         class Twice(torch.nn.Module):

@@ -209,7 +209,8 @@ class CpuNetwork : public Network {
         unit_(unit),
         has_one_shape_(std::ranges::all_of(signature().inputs, [](const Port& port) {
           return std::all_of(port.shape.begin() + 1, port.shape.end(),
-                             [](const Size& size) { return size.name.empty(); });
+                             [](const Size& size) { return size.name.empty(); }) &&
+                 port.map.empty();
         })) {}
 
   /// Throws NotCompiled where the trial's shape can't be compiled.
