@@ -13,6 +13,19 @@
 
 namespace onestep {
 
+/// Pixels of a plane, or, of a sound, numbers of a line: y is 0 there, and height 1.
+struct Rectangle {
+  std::int64_t x = 0, y = 0;           ///< Of its upper left corner, in [-2^31, 2^31).
+  std::int64_t width = 0, height = 1;  ///< >= 1, and all of it within the coordinates' range.
+};
+
+/// Labels that are painted on a plane: a small map, each of whose labels is that of some pixels.
+struct LabelMap {
+  std::vector<std::int64_t> labels;    ///< [height, width] in C order, each in [0, label_count).
+  std::int64_t width = 0, height = 0;  ///< >= 1.
+  Rectangle place;                     ///< Over which it is spread; around it, what is at its edges goes on.
+};
+
 /// How a plane is kept and cut.
 struct CanvasOptions {
   /// Pixels after which the plane begins anew, which makes a picture of that size seamless; 0: it goes on for ever. Of
@@ -23,12 +36,8 @@ struct CanvasOptions {
   /// Side of the tiles that a model with a halo draws, a multiple of the model's; 0: 640, or four times the halo if
   /// that is more. Another side gives the same values but for rounding.
   std::int64_t tile = 0;
-};
-
-/// Pixels of a plane, or, of a sound, numbers of a line: y is 0 there, and height 1.
-struct Rectangle {
-  std::int64_t x = 0, y = 0;           ///< Of its upper left corner, in [-2^31, 2^31).
-  std::int64_t width = 0, height = 1;  ///< >= 1, and all of it within the coordinates' range.
+  /// In place of the request's label, for models with a halo whose labels may be a map (ConditionInfo::map).
+  std::optional<LabelMap> label_map = {};
 };
 
 /// A part of a plane.

@@ -1,7 +1,10 @@
 #include "canvas_output.hpp"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 
 #include "arguments.hpp"
@@ -32,6 +35,39 @@ std::pair<std::int64_t, std::int64_t> parse_place(const std::string& text) {
   const auto x = whole(text.substr(0, comma)), y = whole(text.substr(std::min(comma + 1, text.size())));
   if (!x || !y) refuse("--at " + text + " must be X,Y, whole numbers in [-2^31, 2^31), such as -1200,40");
   return {*x, *y};
+}
+
+/// The colour that stands for a label: hues as far from each other as can be, however many there are, in three
+/// brightnesses.
+std::array<int, 3> colour_of_label(std::int64_t label) {
+  constexpr double golden = 0.6180339887498949;
+  const double hue = 6 * std::fmod(golden * static_cast<double>(label), 1.0);
+  const double value = std::array{255.0, 190.0, 125.0}[static_cast<std::size_t>(label % 3)];
+  const auto channel = [&](double at) {
+    const double distance = std::abs(std::remainder(hue - at, 6.0));
+    return static_cast<int>(std::lround(value * std::clamp(2 - distance, 0.0, 1.0)));
+  };
+  return {channel(0), channel(2), channel(4)};
+}
+
+/// Each pixel has the label whose colour is nearest to it.
+LabelMap read_label_map(const std::string& file, const Rectangle& place, const ModelInfo& info) {
+  const PictureValues picture = read_picture(file);
+  LabelMap map{.labels = {}, .width = picture.width, .height = picture.height, .place = place};
+  std::vector<std::array<int, 3>> colours;
+  for (std::int64_t label = 0; label < info.label_count; ++label) colours.push_back(colour_of_label(label));
+  for (std::size_t i = 0; i < picture.values.size(); i += static_cast<std::size_t>(picture.channels)) {
+    const auto distance = [&](const std::array<int, 3>& colour) {
+      double sum = 0;
+      for (std::size_t c = 0; c < 3; ++c)
+        sum += std::pow(255.0 * picture.values[i + (picture.channels == 3 ? c : 0)] - colour[c], 2);
+      return sum;
+    };
+    const auto nearest = std::min_element(colours.begin(), colours.end(),
+                                          [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+    map.labels.push_back(nearest - colours.begin());
+  }
+  return map;
 }
 
 /// The tiles of a picture at all scales, each of four of the next: z/x/y.png, z = 0 all of it in one.
@@ -118,6 +154,21 @@ class TilePyramid {
 
 }  // namespace
 
+std::vector<std::string> list_of_label_colours(const ModelInfo& info) {
+  const ConditionInfo* label = find_condition(info, ConditionKind::label);
+  if (!label || !label->map) refuse("--label-map: " + info.name + " takes no map of labels");
+  std::vector<std::string> lines;
+  for (std::int64_t i = 0; i < info.label_count; ++i) {
+    std::array<char, 8> colour{};
+    const auto [red, green, blue] = colour_of_label(i);
+    std::snprintf(colour.data(), colour.size(), "#%02x%02x%02x", red, green, blue);
+    const auto place = static_cast<std::size_t>(i);
+    const std::string name = place < info.label_names.size() ? info.label_names[place] : std::to_string(i);
+    lines.push_back(std::string(colour.data()) + "  " + name);
+  }
+  return lines;
+}
+
 void CanvasArguments::add_to(CLI::App& command) {
   command.add_option(
       "--size", size,
@@ -127,11 +178,13 @@ void CanvasArguments::add_to(CLI::App& command) {
   command.add_flag("--seamless", seamless, "a picture whose edges meet: the plane begins anew after its --size");
   command.add_option("--tiles", tiles,
                      "in place of --output: a folder for z/x/y.png of 256x256 pixels, as viewers of maps read them");
+  command.add_option("--label-map", label_map,
+                     "a small picture, spread over the --size, whose colours stand for labels; `help` lists them");
 }
 
 bool CanvasArguments::wanted(const ModelInfo& info, bool noise) const {
-  if (seamless || !at.empty() || !tiles.empty()) {
-    if (size.empty()) refuse("--seamless, --at and --tiles need --size WIDTHxHEIGHT");
+  if (seamless || !at.empty() || !tiles.empty() || !label_map.empty()) {
+    if (size.empty()) refuse("--seamless, --at, --tiles and --label-map need --size WIDTHxHEIGHT");
     if (noise) refuse("--noise is for samples; the noise of a plane belongs to its places");
     return true;
   }
@@ -170,6 +223,7 @@ CanvasOutput draw_canvases(
     options.period_width = width;
     options.period_height = height;
   }
+  if (!arguments.label_map.empty()) options.label_map = read_label_map(arguments.label_map, output.rectangle, info);
   const auto canvas_of = [&](std::size_t i) {
     Request one = request;
     one.seeds = {request.seeds[i]};
@@ -203,6 +257,7 @@ CanvasOutput draw_canvases(
     if (output.report.label) again.labels = {*output.report.label};
     made["request"] = Json::parse(to_json(again, info));
     made["canvas"] = facts_of(output, arguments.seamless);
+    if (!arguments.label_map.empty()) made["canvas"]["label_map"] = arguments.label_map;
     SaveOptions save;
     save.texts = texts(std::move(made));
 

@@ -139,6 +139,10 @@ void run_on_canvas(const Arguments& arguments, const Generator& generator, const
 }
 
 void run(const Arguments& arguments) {
+  if (arguments.canvas.label_map == "help") {
+    for (const std::string& line : list_of_label_colours(describe_model(arguments.model).second)) print_line(line);
+    return;
+  }
   const auto load_started = Clock::now();
   const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();

@@ -62,15 +62,19 @@ struct Plane {
   std::vector<std::int64_t> leading;  ///< Sizes of a sample before those of the plane: [C] or [C, T].
   bool line = false;                  ///< A sample has one size more, not two.
   Plan plan;
-  Condition condition;  ///< Of the windows of a call.
+  Condition condition;  ///< Of the windows of a call, where no labels are painted.
+  std::optional<LabelMap> painted;
   CanvasReport report;
   mutable PatchCache cache;
 
   bool has_end() const { return horizontal.period > 0 && (line || vertical.period > 0); }
   bool drawn_at_once() const { return plan.calls > most_calls; }
+  /// Of the windows of a call that are made of a rectangle.
+  Condition condition_at(const Rectangle& r) const;
 
  private:
   void require_request() const;
+  void require_painted() const;
   void cut(const CanvasOptions& options);
   void set_periods(const CanvasOptions& options);
   void require_calls() const;
@@ -85,6 +89,7 @@ void Plane::require_request() const {
   }
   if (!std::holds_alternative<std::monostate>(request.edit)) refuse("a canvas can't be edited; edit single samples");
   if (!request.noise.empty()) refuse("noise can't be given for a canvas: it belongs to the plane's places");
+  if (!request.label_map.empty()) refuse("label_map of a request is that of a sample; a canvas's is among its options");
   if (!request.sizes.empty()) refuse("sizes can't be given for a canvas: it has no end");
   const auto require_one = [](const char* name, std::size_t count, const char* rule) {
     refuse(std::string(name) + " has " + std::to_string(count) + "; a canvas takes " + rule);
@@ -92,6 +97,54 @@ void Plane::require_request() const {
   if (request.seeds.size() != 1) require_one("seeds", request.seeds.size(), "one");
   if (request.labels.size() > 1) require_one("labels", request.labels.size(), "one, or none");
   if (request.tokens.size() > 1) require_one("tokens", request.tokens.size(), "one text, or none");
+}
+
+void Plane::require_painted() const {
+  const ModelInfo& info = model->info;
+  const ConditionInfo* label = find_condition(info, ConditionKind::label);
+  if (!label || !label->map) refuse("label_map: " + info.name + " takes no map of labels");
+  if (!report.exact) refuse("label_map: " + info.name + " has no halo, and its windows have one label");
+  if (!request.labels.empty()) refuse("label_map stands in place of a label: give one of them");
+  require_whole("label_map.width", painted->width, 1, highest);
+  require_whole("label_map.height", painted->height, 1, highest);
+  require_whole("label_map.place.width", painted->place.width, 1, highest);
+  require_whole("label_map.place.height", painted->place.height, 1, highest);
+  require_whole("label_map.place.x", painted->place.x, lowest, highest);
+  require_whole("label_map.place.y", painted->place.y, lowest, highest);
+  const std::string size = std::to_string(painted->width) + " x " + std::to_string(painted->height);
+  if (painted->labels.size() % static_cast<std::size_t>(painted->width) != 0 ||
+      painted->labels.size() / static_cast<std::size_t>(painted->width) != static_cast<std::size_t>(painted->height))
+    refuse("label_map has " + std::to_string(painted->labels.size()) + " labels; it takes " + size);
+  for (std::size_t i = 0; i < painted->labels.size(); ++i) {
+    if (painted->labels[i] < 0 || painted->labels[i] >= info.label_count)
+      require_whole("label_map.labels[" + std::to_string(i) + "]", painted->labels[i], 0, info.label_count - 1);
+  }
+}
+
+/// Of pixels from `begin` on, the places of `count` that are spread over `size` pixels from `first` on.
+std::vector<std::int64_t> places_in_map(const Axis& axis, std::int64_t begin, std::int64_t pixels, std::int64_t first,
+                                        std::int64_t size, std::int64_t count) {
+  std::vector<std::int64_t> places;
+  for (std::int64_t i = begin; i < begin + pixels; ++i) {
+    const std::int64_t pixel = axis.period > 0 ? floor_modulo(i, axis.period) : i;
+    places.push_back(std::clamp<std::int64_t>(pixel - first, 0, size - 1) * count / size);
+  }
+  return places;
+}
+
+Condition Plane::condition_at(const Rectangle& r) const {
+  if (!painted) return condition;
+  const Rectangle& place = painted->place;
+  const auto rows = places_in_map(vertical, r.y, r.height, place.y, place.height, painted->height);
+  const auto columns = places_in_map(horizontal, r.x, r.width, place.x, place.width, painted->width);
+  Condition here = condition;
+  here.label = torch::empty({1, r.height, r.width}, torch::kInt64);
+  auto* label = here.label.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t row : rows) {
+    for (const std::int64_t column : columns)
+      *label++ = painted->labels[static_cast<std::size_t>(row * painted->width + column)];
+  }
+  return here;
 }
 
 void Plane::cut(const CanvasOptions& options) {
@@ -175,9 +228,10 @@ void Plane::require_calls() const {
 }
 
 Plane::Plane(std::shared_ptr<const Model> of, const Request& asked, const CanvasOptions& options)
-    : model(std::move(of)), request(asked), cache(options.cache_bytes) {
+    : model(std::move(of)), request(asked), painted(options.label_map), cache(options.cache_bytes) {
   require_request();
   cut(options);
+  if (painted) require_painted();
   set_periods(options);
   const ModelInfo& info = model->info;
   plan = make_plan(request, info);
@@ -190,7 +244,7 @@ Plane::Plane(std::shared_ptr<const Model> of, const Request& asked, const Canvas
   condition = condition_of(*model, request, rows, plan.guidance);
   report.sampler = plan.name;
   report.levels = plan.levels;
-  if (!rows.labels.empty()) report.label = rows.labels.front();
+  if (!rows.labels.empty() && !painted) report.label = rows.labels.front();
   report.nfe = nfe(plan, info);
   report.whole_period = drawn_at_once();
   report.window_width = horizontal.window;
@@ -316,8 +370,9 @@ class RegionDrawing {
     return plane_.plan.sample(f, initial_scale(plane_.model->info, plane_.plan.levels.front()) * z(0), z);
   }
 
-  /// The denoised samples of the windows of a group, [windows, ...leading, window, window], of x over the group.
-  Tensor denoised_windows(const Tensor& x, double sigma, double target) {
+  /// The denoised samples of the windows of a group, [windows, ...leading, window, window], of x over the group, which
+  /// lies at `place`.
+  Tensor denoised_windows(const Tensor& x, double sigma, double target, const Rectangle& place) {
     if (stop_.stop_requested()) throw Stopped{};
     const Axis &down = plane_.vertical, &across = plane_.horizontal;
     std::vector<Tensor> windows;
@@ -327,7 +382,7 @@ class RegionDrawing {
     }
     Tensor samples = torch::cat(windows);
     if (plane_.line) samples = samples.squeeze(-2);
-    const Denoiser denoiser(*plane_.model->network, plane_.model->info, plane_.condition);
+    const Denoiser denoiser(*plane_.model->network, plane_.model->info, plane_.condition_at(place));
     Tensor denoised = denoiser(samples, sigma, target);
     if (plane_.line) denoised = denoised.unsqueeze(-2);
     if (progress_.calls_done + 1 < progress_.calls) ++progress_.calls_done;
@@ -348,7 +403,7 @@ class RegionDrawing {
       std::int64_t calls = 0;
       const Tensor finished = sampled(r, k, [&](const Tensor& x, double sigma, double target) {
         if (calls++ > 0) refuse_calls();
-        return denoised_windows(x, sigma, target);
+        return denoised_windows(x, sigma, target, r);
       });
       if (calls != 1) refuse_calls();
       return without_margin(finished);
@@ -358,7 +413,7 @@ class RegionDrawing {
     };
     try {
       sampled(r, k, [&](const Tensor& x, double sigma, double target) -> Tensor {
-        throw Reached{denoised_windows(x, sigma, target)};
+        throw Reached{denoised_windows(x, sigma, target, r)};
       });
     } catch (const Reached& reached) {
       return without_margin(reached.windows);
@@ -441,8 +496,9 @@ class RegionDrawing {
       const Patches patches = [&](std::int64_t row, std::int64_t column) {
         Tensor& windows = made[{row, column}];
         if (!windows.defined()) {
-          const Tensor part = wrapped(here, grown_to(plane_.vertical, plane_.horizontal, row, column, k));
-          windows = without_margin(denoised_windows(on_device(part, device), sigma, target));
+          const Rectangle place = grown_to(plane_.vertical, plane_.horizontal, row, column, k);
+          const Tensor part = wrapped(here, place);
+          windows = without_margin(denoised_windows(on_device(part, device), sigma, target, place));
         }
         return windows;
       };

@@ -320,5 +320,65 @@ TEST(SaveRegion, WritesNothingThatIsNotWhole) {
             "columns = 3: a canvas makes one picture");
 }
 
+TEST(CanvasLabels, ArePaintedOverTheirPlaceAndGoOnAroundIt) {
+  CanvasOptions options;
+  options.tile = 16;
+  // 0 1 2 above 2 2 0, each of 5 x 7 pixels.
+  options.label_map = LabelMap{.labels = {0, 1, 2, 2, 2, 0}, .width = 3, .height = 2, .place = {-4, 3, 15, 14}};
+  const auto expected = [](std::int64_t x, std::int64_t y) {
+    const std::int64_t column = std::clamp<std::int64_t>((x + 4) < 0 ? 0 : (x + 4) / 5, 0, 2);
+    const std::int64_t row = y < 10 ? 0 : 1;
+    return std::vector<float>{0, 1, 2, 2, 2, 0}[static_cast<std::size_t>(3 * row + column)];
+  };
+  const Canvas canvas(model("Painted"), request_of(), options);
+  EXPECT_FALSE(canvas.report().label);
+  const Rectangle r{-20, -11, 45, 50};
+  const Region region = canvas.region(r);
+  for (std::int64_t y = 0; y < r.height; ++y) {
+    for (std::int64_t x = 0; x < r.width; ++x)
+      EXPECT_EQ(at(region, 0, y, x), expected(r.x + x, r.y + y)) << x << " " << y;
+  }
+
+  // Of a plane that begins anew, the map too.
+  options.period_width = options.period_height = 32;
+  options.label_map->place = {0, 0, 32, 32};
+  options.label_map->labels = {0, 1, 2, 1};
+  options.label_map->width = options.label_map->height = 2;
+  const Canvas seamless(model("Painted"), request_of(), options);
+  const Region whole = seamless.region({0, 0, 32, 32});
+  EXPECT_EQ(seamless.region({-32, 64, 32, 32}).values, whole.values);
+  EXPECT_EQ(at(whole, 1, 31, 15), 2);
+  EXPECT_EQ(at(whole, 1, 31, 16), 1);
+}
+
+TEST(CanvasLabels, ThatBreakARuleAreRefused) {
+  const auto refusal = [](const std::string& name,
+                          const std::function<void(Request&, LabelMap&)>& change) -> std::string {
+    CanvasOptions options;
+    options.label_map = LabelMap{.labels = {0, 2}, .width = 2, .height = 1, .place = {0, 0, 8, 8}};
+    Request request = request_of();
+    change(request, *options.label_map);
+    try {
+      const Canvas canvas(model(name), request, options);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(refusal("Painted", [](Request&, LabelMap&) {}), "accepted");
+  EXPECT_EQ(refusal("local", [](Request&, LabelMap&) {}), "label_map: local takes no map of labels");
+  EXPECT_EQ(refusal("Painted", [](Request& r, LabelMap&) { r.labels = {1}; }),
+            "label_map stands in place of a label: give one of them");
+  EXPECT_EQ(refusal("Painted", [](Request&, LabelMap& map) { map.height = 2; }),
+            "label_map has 2 labels; it takes 2 x 2");
+  EXPECT_EQ(refusal("Painted", [](Request&, LabelMap& map) { map.labels[1] = 3; }).substr(0, 27),
+            "label_map.labels[1] = 3 mus");
+  EXPECT_EQ(refusal("Painted", [](Request&, LabelMap& map) { map.place.width = 0; }).substr(0, 25),
+            "label_map.place.width = 0");
+  EXPECT_EQ(refusal("Painted", [](Request& r, LabelMap&) { r.label_map = {1}; }),
+            "label_map of a request is that of a sample; a canvas's is among its options");
+}
+
 }  // namespace
 }  // namespace onestep
