@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from distillation import USES, Trajectories, draw_trajectories
+from distillation import Trajectories, draw_trajectories
 from materials import Materials
 
 COARSE = 32  # pixels a side of the squares that are compared with the teacher's
 PATCH = 7  # pixels a side of a patch, at three scales
 POSITIONS, DIRECTIONS = 512, 24  # of every layer and picture, drawn anew at each step
 TEXTURE = 0.01  # weight of the distance between distributions beside that of the squares
+USES = 32  # points trained on for each trajectory drawn: of the layout alone there is little to learn by heart
 AT_FIRST = 0.75  # share of the points that are at sigma_max, where a single step starts; the others are anywhere below
 
 
