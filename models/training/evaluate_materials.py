@@ -178,6 +178,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+    if not classifier.MATERIALS_FILE.exists():
+        parser.error(f"{classifier.MATERIALS_FILE} is missing: classifier.py --data {options.data} trains it")
     judge = Judge(options.data, options.crops)
 
     def show(name: str, values: dict) -> None:
