@@ -112,17 +112,6 @@ std::shared_ptr<Job> Compute::draw(const Generator& generator, Request request, 
   return job;
 }
 
-std::shared_ptr<Job> Compute::run(std::function<void(std::stop_token)> work) {
-  auto job = std::make_shared<Job>();
-  job->work_ = std::move(work);
-  const std::lock_guard lock(mutex_);
-  require_room(1);
-  ++counts_.waiting;
-  jobs_.push_back(job);
-  changed_.notify_all();
-  return job;
-}
-
 ComputeCounts Compute::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;
@@ -261,26 +250,11 @@ void Compute::loop() {
       if (job->stop_.stop_requested()) unwanted.push_back(job);
     }
     for (const auto& job : unwanted) {
-      counts_.waiting -= job->work_ ? 1 : static_cast<std::int64_t>(job->request_.seeds.size() - job->begun_);
+      counts_.waiting -= static_cast<std::int64_t>(job->request_.seeds.size() - job->begun_);
       jobs_.remove(job);
       job->end({});
     }
     if (jobs_.empty()) continue;
-    const std::shared_ptr<Job> front = jobs_.front();
-    if (front->work_) {
-      jobs_.pop_front();
-      --counts_.waiting;
-      lock.unlock();
-      std::exception_ptr error;
-      try {
-        front->work_(front->stop_.get_token());
-      } catch (...) {
-        error = std::current_exception();
-      }
-      front->end(error);
-      lock.lock();
-      continue;
-    }
     const std::vector<Place> places = gather(lock);
     if (ending_) continue;
     counts_.waiting -= static_cast<std::int64_t>(places.size());

@@ -29,7 +29,7 @@ struct ComputeBounds {
 /// More than may wait.
 struct QueueIsFull {};
 
-/// What is computed for one client: samples that come one by one, in the order of their seeds, or work of another kind.
+/// What is computed for one client: samples that come one by one, in the order of their seeds.
 class Job {
  public:
   struct Event {
@@ -58,9 +58,8 @@ class Job {
   std::string key_;  ///< Jobs of one key run together. Empty: with none.
   bool previews_ = false;
   std::int64_t nfe_ = 1;
-  std::size_t draws_ = 1;                      ///< Of a request that brings its noise.
-  std::function<void(std::stop_token)> work_;  ///< Of a job of another kind.
-  std::size_t begun_ = 0, done_ = 0;           ///< Of the request's seeds. Compute's.
+  std::size_t draws_ = 1;             ///< Of a request that brings its noise.
+  std::size_t begun_ = 0, done_ = 0;  ///< Of the request's seeds. Compute's.
   std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
 
   std::stop_source stop_;
@@ -90,9 +89,6 @@ class Compute {
 
   /// A request that generator.plan has accepted. The generator must outlive the job. Throws QueueIsFull.
   std::shared_ptr<Job> draw(const Generator& generator, Request request, bool previews);
-  /// Work that is alone on the thread, in its turn.
-  std::shared_ptr<Job> run(std::function<void(std::stop_token)> work);
-
   ComputeCounts counts() const;
 
  private:

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <semaphore>
 #include <set>
 
 #include "bounded_json.hpp"
@@ -133,7 +134,7 @@ class WebServer::Routes {
   void answer(Prepared prepared, const http::Request& request, http::Response& response);
   void stream(Prepared prepared, const http::Request& request, http::Response& response);
   std::vector<Sample> samples_of(const Prepared& prepared, const http::Request& request, Json* report);
-  void run(const http::Request& request, const std::function<void(std::stop_token)>& work);
+  Region region_of(const Canvas& plane, const Rectangle& rectangle, const http::Request& request);
   Canvas& tile_canvas(const ServedModel& model, std::uint64_t seed, const std::string& label, int steps);
 
   void models(const http::Request&, http::Response&);
@@ -149,6 +150,7 @@ class WebServer::Routes {
   ServerOptions options_;
   std::vector<std::unique_ptr<ServedModel>> models_;
   Compute compute_;
+  std::counting_semaphore<> planes_{2};  ///< Of which parts are drawn at once.
   std::mutex mutex_;
   std::map<std::string, std::int64_t> open_;                             ///< Requests by address.
   std::map<std::string, std::int64_t> answered_;                         ///< By route and status.
@@ -560,21 +562,39 @@ void WebServer::Routes::stream(Prepared prepared, const http::Request& request, 
       [job](bool) { job->stop(); });
 }
 
-/// Work in its turn on the thread that computes; ended where the client is gone or time is up.
-void WebServer::Routes::run(const http::Request& request, const std::function<void(std::stop_token)>& work) {
-  const auto job = compute_.run(work);
+/// Draws of a plane on the thread of who asked, a few at a time beside the thread that computes samples: the engine's
+/// threads are shared among those that call it. Ended where the client is gone or time is up.
+Region WebServer::Routes::region_of(const Canvas& plane, const Rectangle& rectangle, const http::Request& request) {
   Client client(request);
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options_.seconds);
+  const auto started = std::chrono::steady_clock::now();
+  auto looked = started;
+  std::stop_source stop;
   bool late = false;
-  const auto go_on = [&] {
-    late = std::chrono::steady_clock::now() > until;
-    return !late && client.is_there();
+  const auto look = [&] {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - looked < patience) return;
+    looked = now;
+    late = now - started > std::chrono::seconds(options_.seconds);
+    if (late || !client.is_there()) stop.request_stop();
   };
-  while (job->next(patience, go_on)) {
+  while (!planes_.try_acquire_for(patience)) {
+    look();
+    if (stop.stop_requested()) break;
+  }
+  Region region;
+  region.stopped = stop.stop_requested();
+  if (!region.stopped) {
+    const struct Release {
+      std::counting_semaphore<>& semaphore;
+      ~Release() { semaphore.release(); }
+    } release{planes_};
+    region = plane.region(
+        rectangle, [&](const Progress&) { look(); }, stop.get_token());
   }
   if (late)
     throw Refusal{503, "not done within " + std::to_string(options_.seconds) + " s; ask for less at once", "time", 5};
-  if (!job->finished()) throw Refusal{503, "the server is ending, or the client is gone", "", 5};
+  if (region.stopped) throw Refusal{503, "the client is gone"};
+  return region;
 }
 
 void WebServer::Routes::models(const http::Request&, http::Response& response) {
@@ -645,11 +665,9 @@ void WebServer::Routes::canvas(const http::Request& request, http::Response& res
     }
   }
   Sample sample{asked.seeds.front(), plane.report().label, {}, {}};
-  run(request, [&](std::stop_token stop) {
-    Region region = plane.region({at.first, at.second, size->first, size->second}, {}, stop);
-    sample.values = std::move(region.values);
-    sample.shape = region.shape;
-  });
+  Region region = region_of(plane, {at.first, at.second, size->first, size->second}, request);
+  sample.values = std::move(region.values);
+  sample.shape = region.shape;
   SaveOptions save{.texts = texts_of({sample}, served, asked)};
   std::string command = command_of(asked, info, sample.seed, sample.label);
   command = command.substr(0, command.rfind(" -o ")) + " --size " + std::to_string(size->first) + "x" +
@@ -724,22 +742,17 @@ void WebServer::Routes::tile(const http::Request& request, http::Response& respo
     plane = canvases_.front().second;
   }
   Sample sample{seed, plane->report().label, {}, {}};
-  run(request, [&](std::stop_token stop) {
-    const Region region = plane->region({x * all, y * all, all, all}, {}, stop);
-    if (region.stopped) return;
-    // The mean of scale x scale pixels.
-    const std::int64_t channels = region.shape[0];
-    sample.shape = {channels, side, side};
-    sample.values.assign(static_cast<std::size_t>(channels * side * side), 0);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t row = 0; row < all; ++row) {
-        const float* from = region.values.data() + (c * all + row) * all;
-        float* to = sample.values.data() + (c * side + row / scale) * side;
-        for (std::int64_t column = 0; column < all; ++column)
-          to[column / scale] += from[column] / static_cast<float>(scale * scale);
-      }
-    }
-  });
+  const Region region = region_of(*plane, {x * all, y * all, all, all}, request);
+  // The mean of scale x scale pixels.
+  const std::int64_t channels = region.shape[0];
+  sample.shape = {channels, side, side};
+  sample.values.assign(static_cast<std::size_t>(channels * side * side), 0);
+  for (std::int64_t row = 0; row < channels * all; ++row) {
+    const float* from = region.values.data() + row * all;
+    float* to = sample.values.data() + (row / all * side + row % all / scale) * side;
+    for (std::int64_t column = 0; column < all; ++column)
+      to[column / scale] += from[column] / static_cast<float>(scale * scale);
+  }
   response.set_content(text_of(encode(FileKind::png, served.generator.info(), {sample})), "image/png");
 }
 
@@ -790,11 +803,9 @@ void WebServer::Routes::openai_images(const http::Request& request, http::Respon
       one.seeds = {seed};
       const Canvas plane(served.generator, one);
       Sample sample{seed, plane.report().label, {}, {}};
-      run(request, [&](std::stop_token stop) {
-        Region region = plane.region({0, 0, width, height}, {}, stop);
-        sample.values = std::move(region.values);
-        sample.shape = region.shape;
-      });
+      Region region = region_of(plane, {0, 0, width, height}, request);
+      sample.values = std::move(region.values);
+      sample.shape = region.shape;
       pictures.push_back(base64(encode(FileKind::png, info, {sample}, {.texts = texts_of({sample}, served, one)})));
     }
   }

@@ -149,6 +149,16 @@ class Api(unittest.TestCase):
         large.join()
         self.assertLess(small, (time.monotonic() - started) / 2)
 
+    def test_a_large_plane_does_not_hold_up_a_sample(self):
+        started = time.monotonic()
+        large = threading.Thread(target=lambda: self.server.pixels({"size": [400, 300], "seed": 77, "steps": 2}, "/api/canvas"))
+        large.start()
+        time.sleep(0.2)
+        self.server.pixels({"seeds": [1]})
+        small = time.monotonic() - started
+        large.join()
+        self.assertLess(small, (time.monotonic() - started) / 2)
+
     def test_an_event_stream_tells_of_every_sample(self):
         events = list(self.server.events({"seeds": [3, 1, 2]}))
         names = [name for name, _ in events]
