@@ -143,6 +143,24 @@ class Canvas(unittest.TestCase):
                                f"{left},{top}", "--levels", ",".join(map(str, levels)))
             self.near(found, x[:, margin:-margin, margin:-margin])
 
+    def test_a_map_of_labels_is_painted(self):
+        model = str(MODELS / "Painted.pt")  # whose samples are their labels
+        listed = subprocess.run([ONESTEP, "generate", model, "--label-map", "help"], check=True, capture_output=True, text=True).stdout
+        colours = {int(name): [int(colour[i:i + 2], 16) for i in (1, 3, 5)] for colour, name in map(str.split, listed.splitlines())}
+        self.assertEqual(sorted(colours), [0, 1, 2])
+        labels = np.array([[0, 1, 2], [2, 2, 0]])
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "map.png"
+            Image.fromarray(np.array([[colours[label] for label in row] for row in labels], np.uint8)).save(file)
+            values = self.drawn("Painted", "--label-map", str(file), "--size", "30x20", "--at", "-7,100")
+            self.assertEqual(values.shape, (3, 20, 30))
+            for channel in values:
+                self.assertTrue(np.array_equal(channel, labels.repeat(10, 0).repeat(10, 1)))
+            refused = subprocess.run([ONESTEP, "generate", str(MODELS / "local.pt"), "--label-map", str(file), "--size", "30x20", "-o",
+                                      str(Path(folder) / "a.png")], capture_output=True, text=True)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("local takes no map of labels", refused.stderr)
+
     def test_every_format_holds_the_same_picture(self):
         arguments = ("--label", "2", "--size", "1300x650", "--at", "-30,-10")
         values = self.drawn("local", *arguments)
