@@ -181,7 +181,9 @@ WebServer::Routes::Routes(std::vector<std::unique_ptr<ServedModel>> models, cons
   listener.set_keep_alive_max_count(10'000);
   listener.set_read_timeout(30, 0);
   listener.set_write_timeout(30, 0);
-  listener.set_socket_options([](socket_t socket) {
+  socket_t listening = INVALID_SOCKET;
+  listener.set_socket_options([&listening](socket_t socket) {
+    listening = socket;
     const int yes = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   });
@@ -221,6 +223,8 @@ WebServer::Routes::Routes(std::vector<std::unique_ptr<ServedModel>> models, cons
     throw Error(ErrorKind::usage, "--host " + options.host + " --port " + std::to_string(options.port) +
                                       ": can't be listened at; another program may, or --port 0 finds a free one");
   }
+  // httplib lets five wait; of more that come at once, the system would have some try again after a second.
+  ::listen(listening, static_cast<int>(options.clients));
 }
 
 void WebServer::Routes::add(const char* method, const std::string& path,

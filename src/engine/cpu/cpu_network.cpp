@@ -187,11 +187,11 @@ Sizes sizes_of(const NetworkInput& input) {
   return sizes;
 }
 
-/// Two samples of the input's shape and conditions that differ.
+/// Two samples of the input's shape and conditions that differ; of one sample, which may be a large one, one.
 NetworkInput trial_like(const NetworkInput& input) {
   const std::int64_t last = input.x.size(0) - 1;
   NetworkInput trial = input.with_each([last](const Tensor& part) {
-    return torch::cat({part.narrow(0, 0, 1), part.narrow(0, last, 1)});
+    return last == 0 ? part.clone() : torch::cat({part.narrow(0, 0, 1), part.narrow(0, last, 1)});
   });
   // The caller's own numbers may be NaN, or all alike.
   if (trial.x.is_floating_point()) trial.x = torch::linspace(-1, 1, trial.x.numel()).reshape(trial.x.sizes());
