@@ -456,7 +456,7 @@ TEST(InstructionSets, GiveTheSameBits) {
   for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
     if (target > HWY_AVX2) continue;  // smaller is better; those after it have none
     hwy::SetSupportedTargetsForTest(target);
-    Numbers packed(static_cast<std::size_t>(packed_size(depth, columns))), y(static_cast<std::size_t>(rows * columns));
+    Numbers packed(static_cast<std::size_t>(packed_size(depth, columns))), y(static_cast<std::size_t>(rows * columns) + overread);
     pack(w.data(), depth, columns, columns, 1, packed.data());
     const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
     const Epilogue epilogue{addends.data(), nullptr, 1, {Activation::silu}};
@@ -471,8 +471,7 @@ TEST(InstructionSets, GiveTheSameBits) {
               .outputs = to_y.data(),
               .epilogue = &epilogue});
     for (std::int64_t r = 0; r < rows; ++r) softmax(y.data() + r * columns, columns, 1.0f);
-    Numbers normalized(y.size());
-    y.resize(y.size() + overread);
+    Numbers normalized(static_cast<std::size_t>(rows * columns) + overread);
     normalize_rows({.rows = rows,
                     .channels = columns,
                     .x = {y.data(), columns},

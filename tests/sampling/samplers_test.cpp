@@ -24,7 +24,13 @@ ModelInfo model(Role role, const std::string& prediction = "edm") {
   return info;
 }
 
-SamplerPlan plan(const Sampler& sampler, const ModelInfo& info = model(Role::diffusion)) {
+/// Plans outlive the call, and refer to it.
+const ModelInfo& a_diffusion_model() {
+  static const ModelInfo info = model(Role::diffusion);
+  return info;
+}
+
+SamplerPlan plan(const Sampler& sampler, const ModelInfo& info = a_diffusion_model()) {
   return plan_sampler(sampler, info, /*force=*/true);
 }
 

@@ -313,7 +313,8 @@ HWY_INLINE void affine_rows(Activate activate, const Affine& map) {
   const V scale = hn::Set(d, map.residual_scale);
   const float *x = map.x.rows, *r = map.residual.rows;
   float* y = map.y.rows;
-  for (std::int64_t row = 0; row < map.rows; ++row, x += map.x.stride, r += map.residual.stride, y += map.y.stride) {
+  const std::int64_t r_stride = residual ? map.residual.stride : 0;
+  for (std::int64_t row = 0; row < map.rows; ++row, x += map.x.stride, r += r_stride, y += map.y.stride) {
     for (std::int64_t c = 0; c < map.channels; c += lanes) {
       V value = hn::MulAdd(hn::LoadU(d, x + c), hn::LoadU(d, map.multiplier + c), hn::LoadU(d, map.addend + c));
       if (residual) value = hn::MulAdd(scale, hn::LoadU(d, r + c), value);

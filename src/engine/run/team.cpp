@@ -70,7 +70,7 @@ std::byte* scratch_of_this_thread(std::int64_t bytes) {
     std::int64_t size = 0;
   };
   thread_local Memory memory;
-  if (memory.size < bytes) {
+  if (!memory.bytes || memory.size < bytes) {
     memory.bytes.reset();
     memory.bytes = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes) + line);
     memory.size = bytes;
