@@ -456,7 +456,8 @@ TEST(InstructionSets, GiveTheSameBits) {
   for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
     if (target > HWY_AVX2) continue;  // smaller is better; those after it have none
     hwy::SetSupportedTargetsForTest(target);
-    Numbers packed(static_cast<std::size_t>(packed_size(depth, columns))), y(static_cast<std::size_t>(rows * columns) + overread);
+    Numbers packed(static_cast<std::size_t>(packed_size(depth, columns))),
+        y(static_cast<std::size_t>(rows * columns) + overread);
     pack(w.data(), depth, columns, columns, 1, packed.data());
     const std::vector<const float*> addends(static_cast<std::size_t>(rows), addend.data());
     const Epilogue epilogue{addends.data(), nullptr, 1, {Activation::silu}};
