@@ -190,16 +190,9 @@ void run(const Arguments& arguments) {
   Json labels = Json::array();  // for the report
   Report report;
   const auto describe = [&](const std::vector<Sample>& drawn) {
+    const Request again = drawn_again(request, drawn);
     Json made{{"model", info.name},      {"sampler", report.sampler}, {"options", parts_of(request.sampler).options},
-              {"levels", report.levels}, {"seeds", Json::array()},    {"labels", labels_of(drawn)}};
-    Request again = request;
-    again.seeds.clear();
-    again.labels.clear();
-    for (const Sample& sample : drawn) {
-      made["seeds"].push_back(sample.seed);
-      again.seeds.push_back(sample.seed);
-      if (sample.label) again.labels.push_back(*sample.label);
-    }
+              {"levels", report.levels}, {"seeds", again.seeds},      {"labels", labels_of(drawn)}};
     made["request"] = Json::parse(to_json(again, info));
     options.texts = provenance.texts(std::move(made));
   };

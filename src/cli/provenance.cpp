@@ -17,19 +17,6 @@ std::string& command() {
   return text;
 }
 
-/// As a shell would have to be given it.
-std::string quoted(const std::string& argument) {
-  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+,./:@%";
-  if (!argument.empty() && argument.find_first_not_of(plain) == std::string::npos) return argument;
-  std::string text(1, '\'');
-  for (const char c : argument) {
-    if (c == '\'') text.append("'\\'");
-    text.push_back(c);
-  }
-  text.push_back('\'');
-  return text;
-}
-
 std::string sha256(const std::vector<std::string>& files) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   bool fine = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
@@ -59,6 +46,29 @@ std::string sha256(const std::vector<std::string>& files) {
 void remember_command(int argc, char** argv) {
   command() = "onestep";
   for (int i = 1; i < argc; ++i) command().append(" ").append(quoted(argv[i]));
+}
+
+std::string quoted(const std::string& argument) {
+  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+,./:@%";
+  if (!argument.empty() && argument.find_first_not_of(plain) == std::string::npos) return argument;
+  std::string text(1, '\'');
+  for (const char c : argument) {
+    if (c == '\'') text.append("'\\'");
+    text.push_back(c);
+  }
+  text.push_back('\'');
+  return text;
+}
+
+Request drawn_again(const Request& request, const std::vector<Sample>& samples) {
+  Request again = request;
+  again.seeds.clear();
+  again.labels.clear();
+  for (const Sample& sample : samples) {
+    again.seeds.push_back(sample.seed);
+    if (sample.label) again.labels.push_back(*sample.label);
+  }
+  return again;
 }
 
 nlohmann::ordered_json labels_of(const std::vector<Sample>& samples) {

@@ -12,6 +12,12 @@ namespace onestep {
 /// To be called once, by main.
 void remember_command(int argc, char** argv);
 
+/// As a shell would have to be given it.
+std::string quoted(const std::string& argument);
+
+/// The request that draws these samples of `request` again.
+Request drawn_again(const Request& request, const std::vector<Sample>& samples);
+
 /// The label of each sample, null where the model has none.
 nlohmann::ordered_json labels_of(const std::vector<Sample>& samples);
 

@@ -278,7 +278,7 @@ class RegionDrawing {
     }
     progress_.samples_done = 1;
     progress_.calls_done = progress_.calls;
-    tell();
+    tell(on_progress_, progress_);
     return values;
   }
 
@@ -307,15 +307,6 @@ class RegionDrawing {
       r = {first.x, first.y, last.x + last.width - first.x, last.y + last.height - first.y};
     }
     return calls;
-  }
-
-  void tell() const {
-    if (!on_progress_) return;
-    try {
-      on_progress_(progress_);
-    } catch (...) {
-      throw ThrownByCaller{std::current_exception()};
-    }
   }
 
   std::vector<std::int64_t> shape_of(std::int64_t height, std::int64_t width) const {
@@ -386,7 +377,7 @@ class RegionDrawing {
     Tensor denoised = denoiser(samples, sigma, target);
     if (plane_.line) denoised = denoised.unsqueeze(-2);
     if (progress_.calls_done + 1 < progress_.calls) ++progress_.calls_done;
-    tell();
+    tell(on_progress_, progress_);
     return denoised;
   }
 
@@ -461,27 +452,32 @@ class RegionDrawing {
 
   void join_piece(std::int64_t k, const Piece& down, const Piece& across, const Patches& patches,
                   Tensor& values) const {
-    const bool overlap = !plane_.report.exact;
+    // Each part of a window, and where it belongs.
+    const auto for_each_part = [&](const auto& take) {
+      for (const Part& row : parts_of(plane_.vertical, down, k)) {
+        for (const Part& column : parts_of(plane_.horizontal, across, k)) {
+          const Tensor windows = patches(row.group, column.group);
+          take(row, column,
+               narrowed(windows.narrow(0, row.place * plane_.horizontal.group + column.place, 1), row.from, column.from,
+                        row.size, column.size),
+               narrowed(values, row.to, column.to, row.size, column.size));
+        }
+      }
+    };
+    if (plane_.report.exact) {
+      for_each_part([](const Part&, const Part&, const Tensor& window, Tensor here) { here.copy_(window); });
+      return;
+    }
     const Tensor heights = torch::tensor(plane_.vertical.weights()).unsqueeze(1);
     const Tensor widths = torch::tensor(plane_.horizontal.weights());
     Tensor total = torch::zeros({down.end - down.begin, across.end - across.begin});
-    if (overlap) values.zero_();
-    for (const Part& row : parts_of(plane_.vertical, down, k)) {
-      for (const Part& column : parts_of(plane_.horizontal, across, k)) {
-        const Tensor windows = patches(row.group, column.group);
-        const Tensor window = narrowed(windows.narrow(0, row.place * plane_.horizontal.group + column.place, 1),
-                                       row.from, column.from, row.size, column.size);
-        Tensor here = narrowed(values, row.to, column.to, row.size, column.size);
-        if (!overlap) {
-          here.copy_(window);
-          continue;
-        }
-        const Tensor weight = heights.narrow(0, row.from, row.size) * widths.narrow(0, column.from, column.size);
-        here.add_(window * weight);
-        narrowed(total, row.to, column.to, row.size, column.size).add_(weight);
-      }
-    }
-    if (overlap) values.div_(total);
+    values.zero_();
+    for_each_part([&](const Part& row, const Part& column, const Tensor& window, Tensor here) {
+      const Tensor weight = heights.narrow(0, row.from, row.size) * widths.narrow(0, column.from, column.size);
+      here.add_(window * weight);
+      narrowed(total, row.to, column.to, row.size, column.size).add_(weight);
+    });
+    values.div_(total);
   }
 
   /// The sampler on all of a period at once.

@@ -158,7 +158,7 @@ class Drawing {
         const Tensor samples = decoded(denoised).to(torch::kCPU, torch::kFloat32).contiguous();
         return std::vector<float>(samples.const_data_ptr<float>(), samples.const_data_ptr<float>() + samples.numel());
       };
-      tell();
+      tell(on_progress_, progress_);
       progress_.preview = {};
       return denoised;
     };
@@ -182,16 +182,7 @@ class Drawing {
       sink_(std::move(sample));
     }
     progress_.samples_done += static_cast<std::int64_t>(batch.rows.seeds.size());
-    tell();
-  }
-
-  void tell() const {
-    if (!on_progress_) return;
-    try {
-      on_progress_(progress_);
-    } catch (...) {
-      throw ThrownByCaller{std::current_exception()};
-    }
+    tell(on_progress_, progress_);
   }
 
   void require_whole() const {

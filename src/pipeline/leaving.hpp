@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "interruption.hpp"
+#include "onestep/generator.hpp"
 
 namespace onestep {
 
@@ -18,5 +19,15 @@ struct ThrownByCaller : Interruption {
   explicit ThrownByCaller(std::exception_ptr thrown) : exception(std::move(thrown)) {}
   std::exception_ptr exception;
 };
+
+/// Tells of progress, where there is someone to tell. Throws ThrownByCaller.
+inline void tell(const OnProgress& on_progress, const Progress& progress) {
+  if (!on_progress) return;
+  try {
+    on_progress(progress);
+  } catch (...) {
+    throw ThrownByCaller{std::current_exception()};
+  }
+}
 
 }  // namespace onestep

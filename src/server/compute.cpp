@@ -1,6 +1,7 @@
 #include "compute.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "onestep/request_json.hpp"
 
@@ -121,12 +122,12 @@ ComputeCounts Compute::counts() const {
 std::vector<Compute::Place> Compute::gather(std::unique_lock<std::mutex>& lock) {
   const std::shared_ptr<Job> front = jobs_.front();
   const auto most = static_cast<std::size_t>(std::clamp<std::int64_t>(most_work / front->nfe_, 1, bounds_.batch));
+  const auto is_alike = [&](const std::shared_ptr<Job>& job) {
+    return job == front || (!front->key_.empty() && job->key_ == front->key_);
+  };
   const auto waiting = [&] {
     std::size_t samples = 0;
-    for (const auto& job : jobs_) {
-      if (job == front || (!front->key_.empty() && job->key_ == front->key_))
-        samples += job->request_.seeds.size() - job->begun_;
-    }
+    for (const auto& job : jobs_) samples += is_alike(job) ? job->request_.seeds.size() - job->begun_ : 0;
     return samples;
   };
   // Others that are alike may come, where they did before; those that are not are not kept waiting for them.
@@ -136,9 +137,7 @@ std::vector<Compute::Place> Compute::gather(std::unique_lock<std::mutex>& lock) 
          changed_.wait_until(lock, until) != std::cv_status::timeout) {
   }
   std::vector<std::shared_ptr<Job>> alike;
-  for (const auto& job : jobs_) {
-    if (job == front || (!front->key_.empty() && job->key_ == front->key_)) alike.push_back(job);
-  }
+  std::copy_if(jobs_.begin(), jobs_.end(), std::back_inserter(alike), is_alike);
   std::vector<Place> places;
   for (bool any = true; any && places.size() < most;) {
     any = false;

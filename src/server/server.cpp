@@ -68,6 +68,29 @@ class Client {
   std::optional<int> socket_;
 };
 
+/// Whether work for a client is still wanted: he is there, and its time is not up.
+class Watch {
+ public:
+  Watch(const http::Request& request, std::int64_t seconds) : client_(request), seconds_(seconds) {}
+
+  bool go_on() {
+    late_ = std::chrono::steady_clock::now() - started_ > std::chrono::seconds(seconds_);
+    return !late_ && client_.is_there();
+  }
+
+  /// Throws Refusal (503) where its time was up.
+  void require_in_time() const {
+    if (late_)
+      throw Refusal{503, "not done within " + std::to_string(seconds_) + " s; ask for less at once", "time", 5};
+  }
+
+ private:
+  Client client_;
+  std::int64_t seconds_;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  bool late_ = false;
+};
+
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
 /// As long for a wrong token as for the right one of its length.
@@ -133,9 +156,11 @@ class WebServer::Routes {
   /// Draws and answers in the kind that is asked for.
   void answer(Prepared prepared, const http::Request& request, http::Response& response);
   void stream(Prepared prepared, const http::Request& request, http::Response& response);
+  static Json report_of(const Prepared& prepared, const Job& job);
   std::vector<Sample> samples_of(const Prepared& prepared, const http::Request& request, Json* report);
   Region region_of(const Canvas& plane, const Rectangle& rectangle, const http::Request& request);
-  Canvas& tile_canvas(const ServedModel& model, std::uint64_t seed, const std::string& label, int steps);
+  std::shared_ptr<const Canvas> tile_canvas(const ServedModel& model, std::uint64_t seed, const std::string& label,
+                                            int steps);
 
   void models(const http::Request&, http::Response&);
   void generate(const http::Request&, http::Response&);
@@ -394,10 +419,6 @@ WebServer::Routes::Prepared WebServer::Routes::prepare_edit(Json body) {
     throw Refusal{422, "sampler: an edit has the sampler consistency; give steps or levels"};
 
   // The request's own fields say what is drawn; the sampler's levels are the edit's.
-  Json levels = Json::object();
-  for (const char* field : {"steps", "levels"}) {
-    if (body.contains(field)) levels[field] = body[field];
-  }
   Prepared prepared = prepare(std::move(body));
   prepared.is_edit = true;
   Request& request = prepared.request;
@@ -431,31 +452,26 @@ WebServer::Routes::Prepared WebServer::Routes::prepare_edit(Json body) {
   throw Refusal{422, "task = " + shown(name) + " is unknown; there are " + names + "interpolate"};
 }
 
+Json WebServer::Routes::report_of(const Prepared& prepared, const Job& job) {
+  const Report plan = prepared.model->generator.plan(prepared.request);
+  return {{"sampler", plan.sampler},
+          {"levels", plan.levels},
+          {"nfe", plan.nfe},
+          {"seconds", job.seconds()},
+          {"shape", plan.shape}};
+}
+
 std::vector<Sample> WebServer::Routes::samples_of(const Prepared& prepared, const http::Request& request,
                                                   Json* report) {
   const auto job = compute_.draw(prepared.model->generator, prepared.request, false);
-  Client client(request);
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options_.seconds);
-  bool late = false;
-  const auto go_on = [&] {
-    late = std::chrono::steady_clock::now() > until;
-    return !late && client.is_there();
-  };
+  Watch watch(request, options_.seconds);
   std::vector<Sample> samples;
-  while (std::optional<Job::Event> event = job->next(patience, go_on)) {
+  while (std::optional<Job::Event> event = job->next(patience, [&] { return watch.go_on(); })) {
     if (event->sample) samples.push_back(std::move(*event->sample));
   }
-  if (late)
-    throw Refusal{503, "not done within " + std::to_string(options_.seconds) + " s; ask for less at once", "time", 5};
+  watch.require_in_time();
   if (!job->finished()) throw Refusal{503, "the server is ending, or the client is gone", "", 5};
-  if (report) {
-    const Report plan = prepared.model->generator.plan(prepared.request);
-    *report = {{"sampler", plan.sampler},
-               {"levels", plan.levels},
-               {"nfe", plan.nfe},
-               {"seconds", job->seconds()},
-               {"shape", plan.shape}};
-  }
+  if (report) *report = report_of(prepared, *job);
   return samples;
 }
 
@@ -507,23 +523,17 @@ void WebServer::Routes::answer(Prepared prepared, const http::Request& request, 
 void WebServer::Routes::stream(Prepared prepared, const http::Request& request, http::Response& response) {
   const auto shared = std::make_shared<Prepared>(std::move(prepared));
   const auto job = compute_.draw(shared->model->generator, shared->request, shared->previews);
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options_.seconds);
   response.set_header("Cache-Control", "no-store");
   response.set_chunked_content_provider(
       "text/event-stream",
-      [this, shared, job, until, client = Client(request)](std::size_t, http::DataSink& sink) mutable {
+      [this, shared, job, watch = Watch(request, options_.seconds)](std::size_t, http::DataSink& sink) mutable {
         const ModelInfo& info = shared->model->generator.info();
         const auto send = [&](const char* event, const Json& data) {
           const std::string text = std::string("event: ") + event + "\ndata: " + json_text(data) + "\n\n";
           if (!sink.write(text.data(), text.size())) job->stop();
         };
-        bool late = false;
-        const auto go_on = [&] {
-          late = std::chrono::steady_clock::now() > until;
-          return !late && client.is_there();
-        };
         try {
-          while (const std::optional<Job::Event> event = job->next(patience, go_on)) {
+          while (const std::optional<Job::Event> event = job->next(patience, [&] { return watch.go_on(); })) {
             if (event->sample) {
               const std::string command =
                   shared->is_edit ? "" : command_of(shared->request, info, event->sample->seed, event->sample->label);
@@ -546,17 +556,9 @@ void WebServer::Routes::stream(Prepared prepared, const http::Request& request, 
               send("preview", data);
             }
           }
-          if (late) throw Refusal{503, "not done within " + std::to_string(options_.seconds) + " s", "time"};
-          const Report plan = shared->model->generator.plan(shared->request);
-          if (job->finished()) {
-            send("done", {{"sampler", plan.sampler},
-                          {"levels", plan.levels},
-                          {"nfe", plan.nfe},
-                          {"seconds", job->seconds()},
-                          {"shape", plan.shape}});
-          } else {
-            throw Refusal{503, "the server is ending"};
-          }
+          watch.require_in_time();
+          if (!job->finished()) throw Refusal{503, "the server is ending"};
+          send("done", report_of(*shared, *job));
         } catch (...) {
           send("error", to_json(refusal_of(std::current_exception())));
         }
@@ -569,17 +571,14 @@ void WebServer::Routes::stream(Prepared prepared, const http::Request& request, 
 /// Draws of a plane on the thread of who asked, a few at a time beside the thread that computes samples: the engine's
 /// threads are shared among those that call it. Ended where the client is gone or time is up.
 Region WebServer::Routes::region_of(const Canvas& plane, const Rectangle& rectangle, const http::Request& request) {
-  Client client(request);
-  const auto started = std::chrono::steady_clock::now();
-  auto looked = started;
+  Watch watch(request, options_.seconds);
+  auto looked = std::chrono::steady_clock::now();
   std::stop_source stop;
-  bool late = false;
   const auto look = [&] {
     const auto now = std::chrono::steady_clock::now();
     if (now - looked < patience) return;
     looked = now;
-    late = now - started > std::chrono::seconds(options_.seconds);
-    if (late || !client.is_there()) stop.request_stop();
+    if (!watch.go_on()) stop.request_stop();
   };
   while (!planes_.try_acquire_for(patience)) {
     look();
@@ -595,8 +594,7 @@ Region WebServer::Routes::region_of(const Canvas& plane, const Rectangle& rectan
     region = plane.region(
         rectangle, [&](const Progress&) { look(); }, stop.get_token());
   }
-  if (late)
-    throw Refusal{503, "not done within " + std::to_string(options_.seconds) + " s; ask for less at once", "time", 5};
+  watch.require_in_time();
   if (region.stopped) throw Refusal{503, "the client is gone"};
   return region;
 }
@@ -683,15 +681,16 @@ void WebServer::Routes::canvas(const http::Request& request, http::Response& res
 }
 
 /// One canvas a plane that is looked at: what was drawn of it is kept for a while.
-Canvas& WebServer::Routes::tile_canvas(const ServedModel& served, std::uint64_t seed, const std::string& label,
-                                       int steps) {
+std::shared_ptr<const Canvas> WebServer::Routes::tile_canvas(const ServedModel& served, std::uint64_t seed,
+                                                             const std::string& label, int steps) {
+  const std::lock_guard lock(mutex_);
   const std::string key =
       served.generator.info().name + "\n" + std::to_string(seed) + "\n" + label + "\n" + std::to_string(steps);
   const auto found =
       std::find_if(canvases_.begin(), canvases_.end(), [&](const auto& one) { return one.first == key; });
   if (found != canvases_.end()) {
     canvases_.splice(canvases_.begin(), canvases_, found);
-    return *canvases_.front().second;
+    return canvases_.front().second;
   }
   Request request;
   request.seeds = {seed};
@@ -701,7 +700,7 @@ Canvas& WebServer::Routes::tile_canvas(const ServedModel& served, std::uint64_t 
   canvases_.emplace_front(key,
                           std::make_shared<Canvas>(served.generator, request, CanvasOptions{.cache_bytes = bytes}));
   if (canvases_.size() > most_canvases) canvases_.pop_back();
-  return *canvases_.front().second;
+  return canvases_.front().second;
 }
 
 void WebServer::Routes::tile(const http::Request& request, http::Response& response) {
@@ -739,12 +738,7 @@ void WebServer::Routes::tile(const http::Request& request, http::Response& respo
     return;
   }
   const std::int64_t scale = std::int64_t{1} << -z, all = side * scale;
-  std::shared_ptr<Canvas> plane;
-  {
-    const std::lock_guard lock(mutex_);
-    tile_canvas(served, seed, label, steps);
-    plane = canvases_.front().second;
-  }
+  const std::shared_ptr<const Canvas> plane = tile_canvas(served, seed, label, steps);
   Sample sample{seed, plane->report().label, {}, {}};
   const Region region = region_of(*plane, {x * all, y * all, all, all}, request);
   // The mean of scale x scale pixels.

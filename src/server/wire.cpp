@@ -44,17 +44,6 @@ std::string number(double value) {
   return std::stod(shorter.str()) == value ? shorter.str() : text.str();
 }
 
-/// As a shell would have to be given it.
-std::string quoted(const std::string& text) {
-  if (!text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-        return std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '/';
-      }))
-    return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
-  return quoted + "'";
-}
-
 std::string label_text(std::int64_t label, const ModelInfo& info) {
   const auto i = static_cast<std::size_t>(label);
   const bool named = label >= 0 && i < info.label_names.size() &&
@@ -227,15 +216,8 @@ std::string command_of(const Request& request, const ModelInfo& info, std::uint6
 std::vector<std::pair<std::string, std::string>> texts_of(const std::vector<Sample>& samples, const ServedModel& model,
                                                           const Request& request) {
   const ModelInfo& info = model.generator.info();
-  Json made{{"model", info.name}, {"seeds", Json::array()}, {"labels", labels_of(samples)}};
-  Request again = request;
-  again.seeds.clear();
-  again.labels.clear();
-  for (const Sample& sample : samples) {
-    made["seeds"].push_back(sample.seed);
-    again.seeds.push_back(sample.seed);
-    if (sample.label) again.labels.push_back(*sample.label);
-  }
+  const Request again = drawn_again(request, samples);
+  Json made{{"model", info.name}, {"seeds", again.seeds}, {"labels", labels_of(samples)}};
   if (std::holds_alternative<std::monostate>(request.edit) && request.noise.empty())
     made["request"] = Json::parse(onestep::to_json(again, info));
   return model.provenance.texts(std::move(made));

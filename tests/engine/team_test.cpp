@@ -2,7 +2,6 @@
 #include "run/team.hpp"
 
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +12,8 @@
 #include <stdexcept>
 #include <thread>
 #include <vector>
+
+#include "../one_processor.hpp"
 
 namespace onestep::engine {
 namespace {
@@ -202,15 +203,9 @@ TEST(Team, HasRoomForMoreCallersThanItWasMadeFor) {
 }
 
 TEST(Team, WorksOnOneProcessor) {
-  cpu_set_t before, one;
-  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
-  CPU_ZERO(&one);
-  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
-    if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
-  }
-  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  const OneProcessor one;
+  ASSERT_TRUE(one.is_set());
   EXPECT_EQ(sum_by_stages(5, 100, 12), sum_by_stages(1, 100, 12));
-  sched_setaffinity(0, sizeof before, &before);
 }
 
 TEST(Team, WorksInAChildOfFork) {

@@ -1,6 +1,5 @@
 // The public API called from many threads, from a child of fork(), and with any number of threads of its own.
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +7,7 @@
 #include <numeric>
 #include <thread>
 
+#include "../one_processor.hpp"
 #include "onestep/generator.hpp"
 
 namespace onestep {
@@ -114,15 +114,9 @@ TEST_F(Threads, AreThereInAChildOfFork) {
 TEST_F(Threads, WorkOnOneProcessor) {
   set_threads(4);
   const std::vector<float> expected = numbers(model().generate(request_of(5, 5)));
-  cpu_set_t before, one;
-  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
-  CPU_ZERO(&one);
-  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
-    if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
-  }
-  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  const OneProcessor one;
+  ASSERT_TRUE(one.is_set());
   EXPECT_EQ(numbers(model().generate(request_of(5, 5))), expected);
-  sched_setaffinity(0, sizeof before, &before);
 }
 
 }  // namespace
