@@ -7,6 +7,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from checkpoint import config_of, load  # noqa: E402
+from data import IMAGE  # noqa: E402
 from diffusion import RHO, SIGMA_MAX, SIGMA_MIN  # noqa: E402
 from equivariant import EquivariantConfig  # noqa: E402
 
@@ -19,7 +20,7 @@ def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[to
     except Exception as error:
         raise ExportError(f"{checkpoint}: is no checkpoint of models/training ({type(error).__name__})") from error
     config = config_of(about)
-    sample = {"modality": "image", "shape": about["shape"], "range": [-1, 1]}
+    sample = {**about.get("sample", IMAGE), "shape": about["shape"]}
     if isinstance(config, EquivariantConfig):
         network = config.build(wrap=False)  # what wraps in training has a margin in use
         channels, height, width = about["shape"]
@@ -43,6 +44,8 @@ def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[to
     labels = {"count": config.labels, "names": about["names"], "encoding": "index", "null": config.labels}
     if "halo" in sample:
         metadata |= {"format": 2, "conditions": [{"name": "label", "kind": "class", **labels, "map": True}]}
+    elif sample["modality"] == "music":
+        metadata |= {"format": 2, "conditions": [{"name": "label", "kind": "class", **labels}]}
     elif config.labels:
         metadata["labels"] = labels
     if consistency:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # Debian: dataset-fashion-mnist
 FASHION_NAMES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+IMAGE = {"modality": "image", "range": [-1, 1]}  # what a model file says of a sample, beside its shape
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
@@ -22,6 +24,19 @@ class Crops:
     weight: Tensor  # of every pixel's loss, mean 1: [N, 1, H, W], or [1] where all count the same
 
 
+def to_bytes(x: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as uint8."""
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().byte()
+
+
+def shifted_and_mirrored(x: Tensor) -> Tensor:
+    """All shifted alike by up to two pixels, half of them mirrored."""
+    across, down = torch.randint(0, 5, (2,)).tolist()
+    height, width = x.shape[2:]
+    x = F.pad(x, (2, 2, 2, 2), mode="replicate")[:, :, down:down + height, across:across + width]
+    return torch.where((torch.rand(len(x), 1, 1, 1) < 0.5).to(x.device), x, x.flip(3))
+
+
 @dataclass
 class Pictures:
     pixels: Tensor  # uint8 [N, C, H, W]
@@ -29,6 +44,8 @@ class Pictures:
     names: list[str]  # of the labels
     source: str  # for the model's card
     held_out = None  # there are none to compare with
+    sample = IMAGE
+    picture, augmented = staticmethod(to_bytes), staticmethod(shifted_and_mirrored)
     # Of ln(sigma) as the teacher sees it, mean and standard deviation: wider and at higher levels than EDM's -1.2 and 1.2,
     # since on small pictures the class is settled there.
     noise = (-0.8, 1.4)

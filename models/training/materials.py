@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data import PICTURES, Crops, Pictures
+from data import IMAGE, PICTURES, Crops, Pictures, shifted_and_mirrored, to_bytes
+from songs import Songs
 
 SIDE = 128  # of a crop at scale 1, pixels
 SLACK = 8  # further pixels of a picture that doesn't wrap: its crops begin anywhere in them
@@ -40,6 +41,8 @@ class Materials:
     shape = [3, SIDE, SIDE]
     # As Pictures.noise. The colours of 128x128 pixels are settled at levels from 6 to 80, which need an eighth of the crops.
     noise = (0.0, 1.7)
+    sample = IMAGE
+    picture, augmented = staticmethod(to_bytes), staticmethod(shifted_and_mirrored)
 
     def __init__(self, folder: Path, part: str = "train", power: float = 0.5):
         """part: train, or held_out, the tenth that no training sees. Labels are drawn as often as the number of their files, to
@@ -153,4 +156,4 @@ def cut(x: Tensor, side: int = SIDE // 2) -> Tensor:
     return squares.reshape(-1, c, side, side)
 
 
-Dataset = Pictures | Materials  # what the stages of training draw from
+Dataset = Pictures | Materials | Songs  # what the stages of training draw from

@@ -1,4 +1,5 @@
-"""The garments' UNet, which both of their models share: class-conditional, for images whose sides divide by 2 ** len(widths)."""
+"""The UNet of garments and songs, which both of their models share: class-conditional, for images whose
+sides divide by fold * 2 ** (len(widths) - 1)."""
 
 import math
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ class UNetConfig:
     labels: int = 10  # the index `labels` means "no label"
     widths: tuple[int, ...] = (64, 128)  # feature maps a level, from the finest; each level halves the sides
     blocks: int = 1  # residual blocks a level on the way down; one more on the way up
+    fold: int = 2  # side of the squares of pixels that are folded into channels
     dropout: float = 0.0
 
     def build(self) -> "UNet":
@@ -117,7 +119,7 @@ class Level(nn.Module):
 class UNet(nn.Module):
     """F(c_in x, c_noise, label): image [N, C, H, W], noise [N], label int64 [N] -> [N, C, H, W].
 
-    The image is folded 2x2 into channels first and unfolded at the end: a quarter of the pixels for four times the
+    The image is folded into channels first and unfolded at the end: with 2x2, a quarter of the pixels for four times the
     channels, which is what makes the network cheap.
     """
 
@@ -130,7 +132,7 @@ class UNet(nn.Module):
         self.label = nn.Embedding(config.labels + 1, embedding) if config.labels else None
         self.embed1 = nn.Linear(4 * width, embedding)
         self.embed2 = nn.Linear(embedding, embedding)
-        self.stem = nn.Conv2d(4 * config.channels, width, 3, padding=1)
+        self.stem = nn.Conv2d(config.fold**2 * config.channels, width, 3, padding=1)
 
         def level(channels_in: int, channels_out: int, depth: int) -> Level:
             return Level(channels_in, channels_out, embedding, config.dropout, depth == len(widths) - 1)
@@ -161,7 +163,7 @@ class UNet(nn.Module):
                 self.grow.append(nn.Conv2d(channels, channels, 3, padding=1))
 
         self.norm = GroupNorm(channels)
-        self.out = zeroed(nn.Conv2d(channels, 4 * config.channels, 3, padding=1))
+        self.out = zeroed(nn.Conv2d(channels, config.fold**2 * config.channels, 3, padding=1))
 
     def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
         embedding = self.embed1(self.noise(noise))
@@ -169,7 +171,7 @@ class UNet(nn.Module):
             embedding = embedding + self.label(label)
         embedding = F.silu(self.embed2(F.silu(embedding)))
 
-        x = self.stem(F.pixel_unshuffle(x, 2))
+        x = self.stem(F.pixel_unshuffle(x, self.config.fold))
         skips = [x]
         for depth, blocks in enumerate(self.down):
             if depth > 0:
@@ -186,4 +188,4 @@ class UNet(nn.Module):
                 x = block(torch.cat([x, skips.pop()], dim=1), embedding)
             if depth < len(self.grow):
                 x = self.grow[depth](F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return F.pixel_shuffle(self.out(F.silu(self.norm(x))), 2)
+        return F.pixel_shuffle(self.out(F.silu(self.norm(x))), self.config.fold)

@@ -41,7 +41,7 @@ class PerceptualNetwork(nn.Module):
         self.out = nn.Linear(widths[-1], max(labels, 2))
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """x: [N, C, H, W] in [-1, 1] -> maps after each convolution, [N, width, height, width]."""
+        """x: [N, C, H, W] -> maps after each convolution, [N, width, height, width]."""
         with torch.autocast(x.device.type, torch.bfloat16):
             maps, x = [], F.pixel_unshuffle(x, 2)
             for convolution, norm in zip(self.convolutions, self.norms):
@@ -55,18 +55,14 @@ class PerceptualNetwork(nn.Module):
 
 def train_perceptual(pictures: Dataset, layers: Layers, *, images: int, batch: int, folder: Path, seed: int, device: str,
                      compiled: bool, deadline: float) -> PerceptualNetwork:
-    """Cross-entropy on the training pictures, shifted by up to two pixels and mirrored."""
+    """Cross-entropy on the training pictures, changed as their labels allow."""
     torch.manual_seed(seed + 1)
     network = PerceptualNetwork(pictures.shape[0], len(pictures.names), layers).to(device, memory_format=torch.channels_last)
     run = torch.compile(network, dynamic=False, disable=not compiled)
 
     def loss(_step: int, _steps: int) -> Tensor:
         crops = pictures.draw(batch)
-        x = crops.x
-        across, down = torch.randint(0, 5, (2,)).tolist()
-        height, width = x.shape[2:]
-        x = F.pad(x, (2, 2, 2, 2), mode="replicate")[:, :, down:down + height, across:across + width]
-        x = torch.where((torch.rand(len(x), 1, 1, 1) < 0.5).to(x.device), x, x.flip(3))
+        x = pictures.augmented(crops.x)
         return F.cross_entropy(run(x.to(device)), crops.labels.to(device), label_smoothing=0.1)
 
     average = train("perceptual", network, optimizers(network, muon=1e-3, adam=2e-3), loss, images=images, batch=batch,

@@ -17,6 +17,7 @@ from materials import Dataset, Materials
 from network import UNetConfig
 from optimizer import optimizers
 from perceptual import FINE, MULTISCALE, PerceptualNetwork, train_perceptual
+from songs import Songs
 from textures import TextureDistillation
 from trainer import OutOfTime, train
 
@@ -38,14 +39,14 @@ def write_sheet(denoiser: Denoiser, pictures: Dataset, device: str, path: Path) 
 
     one_step = denoiser.boundary > 0
     x = denoise(x, SIGMA_MAX) if one_step else heun(denoise, x, karras_levels(18).tolist())[-1]
-    tiles = ((x.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
+    tiles = pictures.picture(x).cpu()
     picture = torch.cat([torch.cat(list(row), dim=2) for row in tiles.split(columns)], dim=1).permute(1, 2, 0).numpy()
     Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(path)
 
 
 def describe(pictures: Dataset, config: Config, boundary: float) -> dict:
     """What models/export.py has to know of a network beside its weights."""
-    return {"network": checkpoint.describe(config), "shape": pictures.shape, "names": pictures.names,
+    return {"network": checkpoint.describe(config), "shape": pictures.shape, "sample": pictures.sample, "names": pictures.names,
             "sigma_data": pictures.sigma_data(), "boundary": boundary, "data": pictures.source}
 
 
@@ -139,7 +140,9 @@ def train_student(pictures: Dataset, config: Config, teacher: Denoiser, perceptu
 DEFAULTS = {"garments": {"teacher_images": 2_000_000, "student_images": 2_000_000, "perceptual_images": 600_000, "batch": 128,
                          "student_batch": 128, "pool": 2048, "sheet_every": 100_000},
             "materials": {"teacher_images": 500_000, "student_images": 500_000, "perceptual_images": 30_000, "batch": 32,
-                          "student_batch": 16, "pool": 256, "sheet_every": 10_000}}
+                          "student_batch": 16, "pool": 256, "sheet_every": 10_000},
+            "songs": {"teacher_images": 2_000_000, "student_images": 1_000_000, "perceptual_images": 100_000, "batch": 64,
+                      "student_batch": 64, "pool": 1024, "sheet_every": 50_000}}
 
 
 def by_model(name: str) -> str:
@@ -149,10 +152,11 @@ def by_model(name: str) -> str:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=("garments", "materials"), default="garments",
-                        help="garments: small pictures, whole (the default). materials: textures for planes of any size")
+    parser.add_argument("--model", choices=tuple(DEFAULTS), default="garments",
+                        help="garments: small pictures, whole (the default). materials: textures for planes of any size. "
+                        "songs: rolls of four bars for voice and piano")
     parser.add_argument("--data", type=Path, help="a folder a class, or an .npz (images, labels); default Fashion-MNIST. "
-                        "Of materials: a folder a class")
+                        "Of materials: a folder a class. Of songs: lieder.jsonl.xz")
     parser.add_argument("--size", type=int, help="side of the garments of a folder, pixels; default: the first picture's")
     parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints, logs and sheets (default %(default)s)")
     parser.add_argument("--teacher-images", type=int, help=f"training pictures drawn (default {by_model('teacher_images')})")
@@ -180,6 +184,8 @@ def parse() -> argparse.Namespace:
     options.deadline = time.monotonic() + 60 * options.minutes
     if options.model == "materials" and (options.data is None or not options.data.is_dir()):
         parser.error(f"--model materials needs --data FOLDER, a folder a class; it is {options.data or 'missing'}")
+    if options.model == "songs" and (options.data is None or not options.data.exists()):
+        parser.error(f"--model songs needs --data lieder.jsonl.xz; it is {options.data or 'missing'}")
     if options.smoke:
         small = 16 if options.model == "garments" else 4
         options.teacher_images = options.perceptual_images = options.student_images = 24 * small
@@ -199,6 +205,9 @@ def main() -> None:
         pictures = Materials(options.data).to(options.device)
         widths = (16, 24, 32) if options.smoke else EquivariantConfig.widths
         config = EquivariantConfig(channels=3, labels=len(pictures.names), widths=widths)
+    elif options.model == "songs":
+        pictures = Songs(options.data)
+        config = UNetConfig(channels=4, labels=len(pictures.names), fold=4, widths=(32, 32) if options.smoke else (96, 160))
     else:
         pictures = data.load(options.data, options.size)
         config = UNetConfig(channels=pictures.shape[0], labels=len(pictures.names))

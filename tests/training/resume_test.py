@@ -1,5 +1,7 @@
 """A training run that was killed and started again ends with the same weights, bit for bit, as an unbroken one."""
 
+import json
+import lzma
 import subprocess
 import sys
 import tempfile
@@ -13,12 +15,18 @@ from PIL import Image
 recipe = Path(__file__).resolve().parents[2] / "models" / "training" / "train.py"
 temporary = tempfile.TemporaryDirectory()  # removed when the test ends
 folder = Path(temporary.name)
-model = sys.argv[1]  # garments or materials
-pictures = folder / ("pictures" if model == "materials" else "pictures.npz")
+model = sys.argv[1]  # garments, materials or songs
+pictures = folder / {"garments": "pictures.npz", "materials": "pictures", "songs": "songs.xz"}[model]
 rng = np.random.default_rng(0)
 noise, labels = rng.integers(0, 256, (64, 8, 8, 3), np.uint8), np.arange(64) % 3
 if model == "garments":
     np.savez(pictures, images=noise, labels=labels)
+elif model == "songs":
+    with lzma.open(pictures, "wt") as packed:
+        for i in range(40):  # of which some are held out
+            notes = [[beat / 2, 0.5, int(pitch)] for beat, pitch in enumerate(rng.integers(40, 80, 64))]
+            packed.write(json.dumps({"path": f"{i}/song", "measures": [[4.0 * bar, 4.0, 4, 4, 0] for bar in range(8)],
+                                     "parts": [{"notes": [[*n, staff] for n in notes]} for staff in (1, 2)]}) + "\n")
 else:
     for i, (picture, label) in enumerate(zip(noise, labels)):
         (pictures / str(label)).mkdir(parents=True, exist_ok=True)
