@@ -21,6 +21,7 @@ LAYERS = {
     "engine": {"network", "math"},
     "model": {"engine", "network", "math", "sampling"},
     "pipeline": {"model", "network", "math", "sampling", "editing", "media", "metrics"},
+    "c": {"pipeline"},
     "cli": {"pipeline", "media", "math"},
     "server": {"cli", "pipeline", "media", "math"},
 }

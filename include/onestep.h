@@ -1,0 +1,252 @@
+/* onestep's C interface: models, samples and canvases for programs in C99, and in any language that calls C.
+ *
+ * What it does is said at the C++ functions that it is made of (onestep/generator.hpp, canvas.hpp, save.hpp); here is
+ * what differs. A request is JSON, as a picture made by onestep carries it and as the server takes it:
+ *
+ *     onestep_model* model;
+ *     onestep_samples* samples;
+ *     if (onestep_load("fashion", NULL, &model) != ONESTEP_OK) { puts(onestep_error()); return 1; }
+ *     onestep_generate(model, "{\"count\": 16, \"labels\": [\"dress\"]}", NULL, &samples);
+ *     onestep_save("dresses.png", samples, 0);
+ *     onestep_free_samples(samples);
+ *     onestep_free_model(model);
+ *
+ * Every function that can fail returns a status, and leaves a text for onestep_error(). Whatever is handed out is NULL
+ * then. Pointers to texts and numbers live as long as the handle they come from. A struct begins with its size, so that
+ * a program goes on to work with a later library: set it to sizeof, or fill the struct from ONESTEP_..._DEFAULTS. What
+ * a program leaves 0 is the default. Handles are as the C++ objects: several threads may use one at once, and none
+ * while it is freed.
+ *
+ * Symbols and structs stay what they are for as long as the library's SOVERSION stays; docs/c.md says what may be
+ * added. */
+#ifndef ONESTEP_H
+#define ONESTEP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define ONESTEP_API __attribute__((visibility("default")))
+#else
+#define ONESTEP_API
+#endif
+
+/* --- errors */
+
+/* As the exit codes of the command line. */
+typedef enum onestep_status {
+  ONESTEP_OK = 0,
+  ONESTEP_FAULT = 1,     /* A fault of onestep's own. */
+  ONESTEP_USAGE = 2,     /* A request that can't be met, an argument that is NULL. */
+  ONESTEP_MODEL = 3,     /* The model: missing, not a model, broken, fails. */
+  ONESTEP_FILE = 4,      /* Another file. */
+  ONESTEP_NUMERICAL = 5, /* NaN or infinity in a result. */
+  ONESTEP_MEMORY = 6,    /* Too little memory. */
+  ONESTEP_STOPPED = 130  /* A callback asked to stop. What was finished is handed out. */
+} onestep_status;
+
+/* What went wrong in this thread's last call that failed: the thing, its value, the rule and the way out, in UTF-8. It
+ * lives until the next call of this thread that fails. "" before the first. */
+ONESTEP_API const char* onestep_error(void);
+
+/* Such as "0.1.0". */
+ONESTEP_API const char* onestep_version(void);
+
+/* --- the process */
+
+/* CPU threads of all network calls, in [1, 1024]. */
+ONESTEP_API onestep_status onestep_set_threads(int threads);
+
+/* What networks print, and libtorch warns of: by default nobody hears it. Called from any thread, from several at once.
+ * NULL: nobody again. */
+typedef void (*onestep_message)(const char* network, const char* text, void* user);
+ONESTEP_API onestep_status onestep_set_message_handler(onestep_message handler, void* user);
+
+/* --- models */
+
+typedef struct onestep_model onestep_model;
+
+typedef enum onestep_precision {
+  ONESTEP_AUTOMATIC = 0,
+  ONESTEP_FP32 = 1,
+  ONESTEP_BF16 = 2,
+  ONESTEP_FP16 = 3
+} onestep_precision;
+
+typedef struct onestep_load_options {
+  size_t size;
+  const char* device; /* "cpu", "cuda" or "cuda:1". NULL: "cpu". */
+  int no_engine;      /* Not 0: libtorch runs the network as it is. */
+  onestep_precision precision;
+} onestep_load_options;
+#define ONESTEP_LOAD_OPTIONS_DEFAULTS \
+  { sizeof(onestep_load_options), NULL, 0, ONESTEP_AUTOMATIC }
+
+/* model: a file, a model folder, or the name of a shipped model. options: NULL for the defaults. */
+ONESTEP_API onestep_status onestep_load(const char* model, const onestep_load_options* options, onestep_model** loaded);
+ONESTEP_API void onestep_free_model(onestep_model* model); /* NULL: nothing. */
+
+/* What a model says of itself. */
+typedef struct onestep_model_info {
+  size_t size;
+  const char* name;
+  const char* license;
+  const char* file;
+  const char* role;     /* "consistency", "diffusion" or "flow_map". */
+  const char* modality; /* "image", "audio" or "video". */
+  const int64_t* shape; /* Of one sample's values: [C, H, W], [C, L] or [C, T, H, W]. */
+  size_t rank;
+  const int64_t* noise_shape; /* Of one draw of a sample's noise. */
+  size_t noise_rank;
+  double range_low, range_high;
+  double rate; /* Hz, or frames a second; 0 for images. */
+  double sigma_min, sigma_max;
+  int64_t label_count;   /* 0: none. */
+  const char* precision; /* Of the network's products: "fp32", "bf16" or "fp16". */
+} onestep_model_info;
+/* info->size is to be set. */
+ONESTEP_API onestep_status onestep_describe(const onestep_model* model, onestep_model_info* info);
+
+/* The name of a label, "" where it has none; NULL unless label is in [0, label_count). */
+ONESTEP_API const char* onestep_label_name(const onestep_model* model, int64_t label);
+/* The label of a name, whatever the case, or of a number in digits. */
+ONESTEP_API onestep_status onestep_find_label(const onestep_model* model, const char* name, int64_t* label);
+
+/* --- samples */
+
+typedef struct onestep_samples onestep_samples;
+
+/* Network calls made so far, of how many; samples finished, of how many. */
+typedef struct onestep_progress {
+  size_t size;
+  int64_t calls_done, calls, samples_done, samples;
+} onestep_progress;
+/* Called after every network call, from the thread that called. Not 0: stop. */
+typedef int (*onestep_on_progress)(const onestep_progress* progress, void* user);
+
+typedef struct onestep_sample {
+  size_t size;
+  uint64_t seed;
+  int64_t label;       /* -1: the model has none. */
+  const float* values; /* In C order, nominally in the model's range, not clamped. */
+  size_t count;        /* Of the values. */
+  const int64_t* shape;
+  size_t rank;
+} onestep_sample;
+/* Takes each sample as it is finished; what it points to lives until it returns. Not 0: stop. */
+typedef int (*onestep_on_sample)(const onestep_sample* sample, void* user);
+
+typedef enum onestep_edit {
+  ONESTEP_NO_EDIT = 0,
+  ONESTEP_INPAINT = 1,  /* input: a sample, mask: 1 where it is known and 0 where it is to be drawn. */
+  ONESTEP_COLORIZE = 2, /* input: the luma. */
+  ONESTEP_UPSCALE = 3,  /* input: the means of squares of factor x factor pixels. */
+  ONESTEP_STROKE = 4,   /* input: a rough picture. */
+  ONESTEP_DENOISE = 5   /* input: a noisy sample. */
+} onestep_edit;
+
+/* What a request has beside its JSON. Arrays are copied. */
+typedef struct onestep_extras {
+  size_t size;
+  onestep_on_progress on_progress;
+  void* progress_user;
+  const float* noise; /* [draws, seeds, ...noise_shape] in place of the seeds' own. */
+  size_t noise_count;
+  onestep_edit edit;
+  const float* input;
+  size_t input_count;
+  const float* mask;
+  size_t mask_count;
+  int factor;
+} onestep_extras;
+#define ONESTEP_EXTRAS_DEFAULTS \
+  { sizeof(onestep_extras), NULL, NULL, NULL, 0, ONESTEP_NO_EDIT, NULL, 0, NULL, 0, 0 }
+
+/* request: JSON, of which "seeds" or "count" is required; onestep/request_json.hpp has the fields. extras: NULL for
+ * none. */
+ONESTEP_API onestep_status onestep_generate(const onestep_model* model, const char* request,
+                                            const onestep_extras* extras, onestep_samples** samples);
+/* The same, handing over each sample as its batch ends: memory does not grow with their number. */
+ONESTEP_API onestep_status onestep_generate_each(const onestep_model* model, const char* request,
+                                                 const onestep_extras* extras, onestep_on_sample on_sample, void* user);
+ONESTEP_API void onestep_free_samples(onestep_samples* samples); /* NULL: nothing. */
+
+ONESTEP_API size_t onestep_count(const onestep_samples* samples); /* NULL: 0. */
+/* index in [0, count). sample->size is to be set. */
+ONESTEP_API onestep_status onestep_get(const onestep_samples* samples, size_t index, onestep_sample* sample);
+
+/* What was done, or would be. */
+typedef struct onestep_report {
+  size_t size;
+  const char* sampler;
+  const double* levels;
+  size_t level_count;
+  int64_t nfe;    /* Network calls a sample. */
+  double seconds; /* Spent sampling. */
+  int stopped;    /* 1: on request, before all were done. */
+} onestep_report;
+/* report->size is to be set. */
+ONESTEP_API onestep_status onestep_report_of(const onestep_samples* samples, onestep_report* report);
+/* What a request would do, without a network call: samples that are none, with a report. */
+ONESTEP_API onestep_status onestep_plan(const onestep_model* model, const char* request, const onestep_extras* extras,
+                                        onestep_samples** samples);
+
+/* Writes .png, .jpg, .webp, .wav, .npy or .npz, whole or not at all. columns: of a grid; 0: about as many as rows. */
+ONESTEP_API onestep_status onestep_save(const char* file, const onestep_samples* samples, int columns);
+
+/* Noise for extras.noise: [draws, frames, ...noise_shape] from the noise of one seed to another's, count values in all.
+ * values: NULL to be told count alone. */
+ONESTEP_API onestep_status onestep_interpolate_seeds(const onestep_model* model, uint64_t first, uint64_t last,
+                                                     int frames, int draws, float* values, size_t* count);
+
+/* --- canvases */
+
+typedef struct onestep_canvas onestep_canvas;
+
+typedef struct onestep_canvas_options {
+  size_t size;
+  int64_t period_width, period_height; /* 0: endless. */
+  size_t cache_bytes;                  /* 0: 256 MiB. */
+  int64_t tile;                        /* 0: as the model likes. */
+  const int64_t* labels;               /* [labels_height, labels_width], spread over the rectangle; NULL: none. */
+  int64_t labels_width, labels_height;
+  int64_t x, y, width, height;
+} onestep_canvas_options;
+#define ONESTEP_CANVAS_OPTIONS_DEFAULTS \
+  { sizeof(onestep_canvas_options), 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0 }
+
+/* The model may be freed before the canvas. request: one seed, and one label or none. */
+ONESTEP_API onestep_status onestep_new_canvas(const onestep_model* model, const char* request,
+                                              const onestep_canvas_options* options, onestep_canvas** canvas);
+ONESTEP_API void onestep_free_canvas(onestep_canvas* canvas); /* NULL: nothing. */
+
+typedef struct onestep_canvas_report {
+  size_t size;
+  const char* sampler;
+  int64_t nfe; /* Network calls a tile. */
+  int exact;   /* 1: tiles with a margin; 0: overlapping windows. */
+  int64_t tile_width, tile_height, margin;
+  int64_t multiple_width, multiple_height; /* What a period must be a multiple of. */
+} onestep_canvas_report;
+/* report->size is to be set. */
+ONESTEP_API onestep_status onestep_canvas_report_of(const onestep_canvas* canvas, onestep_canvas_report* report);
+
+/* Values [C, height, width], or [C, T, height, width], or [C, width] where y is 0 and height 1; count is how many the
+ * program has room for, which must be as many as there are. When stopped, values are left as they are. */
+ONESTEP_API onestep_status onestep_region(const onestep_canvas* canvas, int64_t x, int64_t y, int64_t width,
+                                          int64_t height, float* values, size_t count, onestep_on_progress on_progress,
+                                          void* user);
+/* Writes .png, .jpg, .webp or .npy band by band, whole or not at all. */
+ONESTEP_API onestep_status onestep_save_region(const char* file, const onestep_canvas* canvas, int64_t x, int64_t y,
+                                               int64_t width, int64_t height, onestep_on_progress on_progress,
+                                               void* user);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
