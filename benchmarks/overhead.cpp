@@ -21,7 +21,7 @@ double bare_loop(onestep::Network& network, std::int64_t batch, std::int64_t cal
   const auto start = std::chrono::steady_clock::now();
   torch::Tensor x = torch::randn({batch, 1, 28, 28});
   for (std::int64_t i = 0; i < calls; ++i) {
-    x = network.forward({.x = x, .noise = torch::zeros({batch}), .label = torch::zeros({batch}, torch::kLong)});
+    x = network.forward({x, {torch::zeros({batch}), torch::zeros({batch}, torch::kLong)}});
   }
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }

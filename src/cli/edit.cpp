@@ -27,6 +27,7 @@ struct Arguments {
 };
 
 void run(const EditTask& task, const Arguments& arguments) {
+  const ModelHash hash(arguments.model);
   const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();
   if (info.data.modality != Modality::image) {
@@ -51,7 +52,7 @@ void run(const EditTask& task, const Arguments& arguments) {
   require_savable(arguments.output, info, request.seeds.size());
 
   if (!prepared.remark.empty() && !arguments.quiet) complain(prepared.remark);
-  const Provenance provenance(generator);
+  const Provenance provenance(hash);
   Interrupt interrupt;
   const Result result = generate_with_bar(generator, request, interrupt, arguments.quiet);
   Json report{{"task", task.name},

@@ -94,7 +94,7 @@ void require_memory(std::size_t count, const std::vector<std::int64_t>& shape) {
 }
 
 void run_on_canvas(const Arguments& arguments, const Generator& generator, const Request& request, const Target& target,
-                   double load_seconds) {
+                   const ModelHash& hash, double load_seconds) {
   if (!arguments.grid.empty()) throw Error(ErrorKind::usage, "--grid is for samples; a picture with --size goes alone");
   if (!target.file.empty() && request.seeds.size() > 1) {
     throw Error(ErrorKind::usage, target.file + " holds one picture of that size, not " +
@@ -103,7 +103,7 @@ void run_on_canvas(const Arguments& arguments, const Generator& generator, const
   }
   const ModelInfo& info = generator.info();
   const NewFolder folder(target.new_folder);
-  const Provenance provenance(generator);
+  const Provenance provenance(hash);
   const auto file_of = [&](std::uint64_t seed) {
     return target.file.empty() ? file_of_seed(target.pattern, seed) : target.file;
   };
@@ -143,6 +143,7 @@ void run(const Arguments& arguments) {
     for (const std::string& line : list_of_label_colours(describe_model(arguments.model).second)) print_line(line);
     return;
   }
+  const ModelHash hash(arguments.model);
   const auto load_started = Clock::now();
   const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();
@@ -164,7 +165,7 @@ void run(const Arguments& arguments) {
   if (arguments.canvas.tiles.empty() == arguments.output.empty())
     throw Error(ErrorKind::usage, "give either --output or --tiles: where the pictures are to go");
   const Target target = arguments.canvas.tiles.empty() ? find_target(arguments.output, info) : Target{};
-  if (on_a_canvas) return run_on_canvas(arguments, generator, request, target, load_seconds);
+  if (on_a_canvas) return run_on_canvas(arguments, generator, request, target, hash, load_seconds);
   SaveOptions options;
   if (!arguments.grid.empty()) {
     if (target.file.empty())
@@ -184,7 +185,7 @@ void run(const Arguments& arguments) {
     require_memory(request.seeds.size(), generator.plan(request).shape);
   }
 
-  const Provenance provenance(generator);
+  const Provenance provenance(hash);
   double write_seconds = 0;
   std::vector<Sample> samples;  // of one file; into a folder nothing is kept of them
   Json labels = Json::array();  // for the report

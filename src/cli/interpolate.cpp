@@ -30,6 +30,7 @@ bool is_seed(const std::string& text) {
 }
 
 void run(const Arguments& arguments) {
+  const ModelHash hash(arguments.model);
   const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
   const ModelInfo& info = generator.info();
   const bool seeds = is_seed(arguments.first);
@@ -64,7 +65,7 @@ void run(const Arguments& arguments) {
   if (!arguments.label.empty()) request.labels = {find_label(arguments.label, info)};
   require_savable(arguments.output, info, request.seeds.size());
 
-  const Provenance provenance(generator);
+  const Provenance provenance(hash);
   Interrupt interrupt;
   const Result result = generate_with_bar(generator, request, interrupt, arguments.quiet);
   Json report{{"task", "interpolate"},

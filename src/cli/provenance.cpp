@@ -17,18 +17,18 @@ std::string& command() {
   return text;
 }
 
-std::string sha256(const std::vector<std::string>& files) {
+std::string sha256(const std::vector<std::string>& files, const std::stop_token& stop) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   bool fine = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
   std::vector<char> block(1 << 20);
   for (const std::string& file : files) {
     std::ifstream stream(file, std::ios::binary);
     fine = fine && stream;
-    while (fine && stream) {
+    while (fine && stream && !stop.stop_requested()) {
       stream.read(block.data(), static_cast<std::streamsize>(block.size()));
       fine = EVP_DigestUpdate(context.get(), block.data(), static_cast<std::size_t>(stream.gcount())) == 1;
     }
-    if (!fine || !stream.eof()) throw Error(ErrorKind::file, file + ": can't be read again for its SHA-256");
+    if (!fine || !stream.eof()) throw Error(ErrorKind::file, file + ": can't be read for its SHA-256");
   }
   std::array<unsigned char, 32> digest;
   if (EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1)
@@ -79,12 +79,14 @@ nlohmann::ordered_json labels_of(const std::vector<Sample>& samples) {
   return labels;
 }
 
-Provenance::Provenance(const Generator& generator) {
-  std::vector<std::string> files;
-  for (const auto& [name, file] : generator.info().components) files.push_back(generator.file() + "/" + file);
-  files.insert(files.begin(), files.empty() ? generator.file() : generator.file() + "/onestep.json");
-  model_sha256_ = sha256(files);
-}
+ModelHash::ModelHash(const std::string& model)
+    : text_(std::async(std::launch::async | std::launch::deferred, [model, stop = gone_.get_token()] {
+        const auto [path, info] = describe_model(model);
+        std::vector<std::string> files;
+        for (const auto& [name, file] : info.components) files.push_back(path + "/" + file);
+        files.insert(files.begin(), files.empty() ? path : path + "/onestep.json");
+        return sha256(files, stop);
+      })) {}
 
 std::vector<std::pair<std::string, std::string>> Provenance::texts(nlohmann::ordered_json facts) const {
   facts["command"] = command();

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <future>
 #include <nlohmann/json.hpp>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,12 +23,29 @@ Request drawn_again(const Request& request, const std::vector<Sample>& samples);
 /// The label of each sample, null where the model has none.
 nlohmann::ordered_json labels_of(const std::vector<Sample>& samples);
 
-/// How pictures were made, for them to carry: the command, and the model by the SHA-256 of its file; of a folder, of
-/// onestep.json and the components in the order of their names, one after the other.
+/// The SHA-256 of a model's file; of a folder, of onestep.json and the components in the order of their names, one
+/// after the other. It is computed meanwhile, on a thread of its own.
+class ModelHash {
+ public:
+  /// model: its name or path.
+  explicit ModelHash(const std::string& model);
+  ~ModelHash() { gone_.request_stop(); }
+  ModelHash(const ModelHash&) = delete;
+  ModelHash& operator=(const ModelHash&) = delete;
+
+  /// Throws Error (file) where a file of the model can't be read, and as loading does.
+  std::string get() const { return text_.get(); }
+
+ private:
+  std::stop_source gone_;
+  std::shared_future<std::string> text_;
+};
+
+/// How pictures were made, for them to carry: the command, and the model by its hash.
 class Provenance {
  public:
-  /// Throws Error (file) where a file of the model can't be read.
-  explicit Provenance(const Generator& generator);
+  /// Throws as the hash does.
+  explicit Provenance(const ModelHash& hash) : model_sha256_(hash.get()) {}
 
   const std::string& model_sha256() const { return model_sha256_; }
   /// For SaveOptions::texts: these facts and those.

@@ -9,7 +9,8 @@
 namespace onestep::engine {
 
 std::unique_ptr<Network> compile(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
-                                 const NetworkInput& trial, const torch::Tensor& expected, Precision precision) {
+                                 const NetworkInput& trial, const std::function<torch::Tensor()>& expected,
+                                 Precision precision) {
   const auto compile_for = as_it_is->device().is_cpu() ? compile_for_cpu : compile_for_gpu;
   return compile_for(module, std::move(as_it_is), trial, expected, precision);
 }

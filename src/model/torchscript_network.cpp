@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 
+#include <future>
 #include <map>
 
 #include "archive.hpp"
@@ -12,6 +13,7 @@
 #include "onestep/tensor/denoiser.hpp"
 #include "onestep/tensor/device.hpp"
 #include "preconditioning.hpp"
+#include "threads.hpp"
 #include "torch_error.hpp"
 
 namespace onestep {
@@ -124,16 +126,17 @@ struct Chosen {
   bool rows_were_compared = false;  // when it was compiled: each row of the trial alone with both together
 };
 
-/// The network, compiled or as it is, in the precision that was asked for or that is the best. `expected`: what it made
-/// of the trial.
+/// The network, compiled or as it is, in the precision that was asked for or that is the best. expected(): what it
+/// makes of the trial, on other processors than the `share` threads of libtorch's here.
 Chosen choose_network(const torch::jit::Module& module, Network& exact, const NetworkInput& trial,
-                      const Tensor& expected, const NetworkOptions& options) {
+                      const std::function<Tensor()>& expected, int share, const NetworkOptions& options) {
   const bool automatic = options.precision == Precision::automatic;
   const Precision asked = automatic ? Precision::fp32 : options.precision;
   const auto plain = [&](Precision precision, const std::string& why_not) {
     return engine::libtorch_network(exact.name(), exact.signature(), options.device, module, precision, why_not);
   };
   const auto compiled = [&](Precision precision) {
+    const LibtorchThreads libtorch(share);
     return engine::compile(module, plain(precision, ""), trial, expected, precision);
   };
   const auto in_use = [&](const std::string& why) { return PrecisionInUse{asked, automatic ? why : "as asked for"}; };
@@ -147,14 +150,14 @@ Chosen choose_network(const torch::jit::Module& module, Network& exact, const Ne
     try {
       auto reduced = compiled(Precision::bf16);
       const Verdict verdict = options.compare(exact, *reduced);
-      if (verdict.near) return {{std::move(reduced), {Precision::bf16, verdict.found}}};
+      if (verdict.near) return {{std::move(reduced), {Precision::bf16, verdict.found}}, options.device.is_cpu()};
       why = "in bf16 " + verdict.found;
     } catch (const std::exception& reason) {
       why = "in bf16: " + in_one_line(reason);
     }
   }
   try {
-    return {{compiled(asked), in_use(why)}, options.device.is_cpu() && asked == Precision::fp32};
+    return {{compiled(asked), in_use(why)}, options.device.is_cpu()};
   } catch (const std::exception& reason) {
     return as_it_is(in_one_line(reason));
   }
@@ -183,9 +186,21 @@ LoadedNetwork load_component(const std::string& file, const Signature& signature
     // A few calls do not repay what torch's own optimizer takes.
     const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
     const auto plain = engine::libtorch_network(file, signature, options.device, module, Precision::fp32);
-    const Tensor both = try_out(module, *plain, trial);
-    require_finite(both, file);
-    Chosen chosen = choose_network(module, *plain, trial, both, options);
+    // Compiling takes as long as libtorch's trial, and does most of it on one thread: they share the processors, each
+    // with threads of its own, so that libtorch's don't spin where there are two.
+    const int all = threads(), share = std::max(all / 2, 1);
+    const bool at_once = all > 1 && options.device.is_cpu() && options.compile;
+    const auto tried = std::async(at_once ? std::launch::async | std::launch::deferred : std::launch::deferred, [&] {
+                         const Listening listening(file);
+                         const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+                         const LibtorchThreads libtorch(at_once ? all - share : all);
+                         Tensor both = try_out(module, *plain, trial);
+                         require_finite(both, file);
+                         return both;
+                       }).share();
+    Chosen chosen = choose_network(
+        module, *plain, trial, [&] { return tried.get(); }, at_once ? share : all, options);
+    const Tensor both = tried.get();  // what a trial throws is the reason for all else that went wrong
     if (!chosen.rows_were_compared) {
       for (int row = 0; row < 2; ++row) check_row(both, file, row, plain->forward(trial.row(row)));
     }

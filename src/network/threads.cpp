@@ -4,10 +4,12 @@
 #include <omp.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "processors.hpp"
 
@@ -28,6 +30,8 @@ std::atomic<int>& wanted() {
   return threads;
 }
 
+thread_local int most_of_libtorch = std::numeric_limits<int>::max();
+
 std::atomic<bool> forked{false};
 const int notices_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
@@ -39,10 +43,14 @@ void use_threads(int threads) { wanted() = threads; }
 
 LibtorchThreads::LibtorchThreads(int threads)
     // The first question has libtorch set this thread's number, which it does once.
-    : before_(at::get_num_threads()) {
-  omp_set_num_threads(forked ? 1 : threads);
+    : before_(at::get_num_threads()), most_before_(most_of_libtorch) {
+  most_of_libtorch = std::min(most_of_libtorch, forked ? 1 : threads);
+  omp_set_num_threads(most_of_libtorch);
 }
 
-LibtorchThreads::~LibtorchThreads() { omp_set_num_threads(before_); }
+LibtorchThreads::~LibtorchThreads() {
+  most_of_libtorch = most_before_;
+  omp_set_num_threads(before_);
+}
 
 }  // namespace onestep

@@ -9,9 +9,9 @@ int threads();
 /// threads: at least 1.
 void use_threads(int threads);
 
-/// While it lives, libtorch's operators run on so many threads where this thread calls them; on one in a child of
-/// fork(), which has none of the threads that libtorch's OpenMP started before. They wait spinning, and beside others
-/// that compute they are hence to be few.
+/// While it lives, libtorch's operators run on so many threads where this thread calls them, or on as many as one
+/// around it has left; on one in a child of fork(), which has none of the threads that libtorch's OpenMP started
+/// before. They wait spinning, and beside others that compute they are hence to be few.
 class LibtorchThreads {
  public:
   explicit LibtorchThreads(int threads);
@@ -20,7 +20,7 @@ class LibtorchThreads {
   LibtorchThreads& operator=(const LibtorchThreads&) = delete;
 
  private:
-  int before_;
+  int before_, most_before_;
 };
 
 }  // namespace onestep

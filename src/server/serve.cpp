@@ -43,8 +43,9 @@ void run(const Arguments& arguments) {
 
   std::vector<std::unique_ptr<ServedModel>> models;
   for (const std::string& name : choose_models(arguments.models)) {
+    const ModelHash hash(name);
     Generator generator = arguments.machine.load(name, arguments.quiet);
-    Provenance provenance(generator);
+    Provenance provenance(hash);
     models.push_back(std::unique_ptr<ServedModel>(new ServedModel{std::move(generator), std::move(provenance)}));
   }
   ServerOptions options = arguments.server;

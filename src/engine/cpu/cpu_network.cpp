@@ -58,20 +58,6 @@ class WorkspacePool {
   std::list<std::unique_ptr<Workspace>> free_;
 };
 
-/// Samples dealt out whole, some of them a part.
-class Groups : public Work {
- public:
-  Groups(std::int64_t count, std::function<void(std::int64_t)> compute) : count_(count), compute_(std::move(compute)) {}
-
-  std::int64_t stages() const override { return 1; }
-  std::int64_t parts(std::int64_t) const override { return count_; }
-  void compute(std::int64_t, std::int64_t group, std::byte*) const override { compute_(group); }
-
- private:
-  std::int64_t count_;
-  std::function<void(std::int64_t)> compute_;
-};
-
 /// A program, and what runs it.
 class CompiledShape {
  public:
@@ -95,10 +81,8 @@ class CompiledShape {
     if (groups < own) {
       run_some(0, samples, own);
     } else {
-      do_together(
-          Groups(groups,
-                 [&](std::int64_t group) { run_some(group * samples / groups, (group + 1) * samples / groups, 1); }),
-          threads());
+      do_each(groups, threads(),
+              [&](std::int64_t group) { run_some(group * samples / groups, (group + 1) * samples / groups, 1); });
     }
     return output;
   }
@@ -214,7 +198,7 @@ class CpuNetwork : public Network {
         })) {}
 
   /// Throws NotCompiled where the trial's shape can't be compiled.
-  void require(const NetworkInput& trial, const Tensor& expected) {
+  void require(const NetworkInput& trial, const std::function<Tensor()>& expected) {
     shapes_.push_front(std::make_shared<Shape>(Shape{sizes_of(trial), compiled_for(trial, expected), {}}));
   }
 
@@ -257,7 +241,7 @@ class CpuNetwork : public Network {
     auto shape = std::make_shared<Shape>(Shape{sizes, nullptr, "the network returns NaN or infinity"});
     if (!expected.isfinite().all().item<bool>()) return shape;  // of the conditions; others may do better
     try {
-      shape->compiled = compiled_for(trial, expected);
+      shape->compiled = compiled_for(trial, [&] { return expected; });
     } catch (const std::bad_alloc&) {
       throw;
     } catch (const std::exception& reason) {
@@ -280,11 +264,12 @@ class CpuNetwork : public Network {
     return nullptr;
   }
 
-  std::unique_ptr<const CompiledShape> compiled_for(const NetworkInput& trial, const Tensor& expected) {
+  std::unique_ptr<const CompiledShape> compiled_for(const NetworkInput& trial, const std::function<Tensor()>& later) {
     if (trial.x.scalar_type() != torch::kFloat32) throw NotCompiled("x is not float32");
     const Trace traced = trace(module_, trial.row(0));
-    require_near(traced.output, expected.narrow(0, 0, 1), false);
     Program program = lower(traced, unit_, packed_weights_);
+    const Tensor expected = later();
+    require_near(traced.output, expected.narrow(0, 0, 1), false);
     constexpr std::size_t most_conditions = 256 << 20;  // bytes
     program.conditions->limit(has_one_shape_ ? most_conditions : most_conditions / most_shapes);
     auto compiled = std::make_unique<const CompiledShape>(std::move(program), unit_, pool_);
@@ -309,7 +294,8 @@ class CpuNetwork : public Network {
 }  // namespace
 
 std::unique_ptr<Network> compile_for_cpu(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
-                                         const NetworkInput& trial, const Tensor& expected, Precision precision) {
+                                         const NetworkInput& trial, const std::function<Tensor()>& expected,
+                                         Precision precision) {
   const torch::InferenceMode guard;
   auto network = std::make_unique<CpuNetwork>(
       module, std::move(as_it_is),

@@ -393,10 +393,11 @@ class GpuNetwork : public Network {
 }  // namespace
 
 std::unique_ptr<Network> compile_for_gpu(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
-                                         const NetworkInput& trial, const Tensor& expected, Precision precision) {
+                                         const NetworkInput& trial, const std::function<Tensor()>& expected,
+                                         Precision precision) {
   const torch::InferenceMode guard;
   auto network = std::make_unique<GpuNetwork>(module, std::move(as_it_is), precision);
-  network->require(trial, expected);
+  network->require(trial, expected());
   return network;
 }
 

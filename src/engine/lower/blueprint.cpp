@@ -2,6 +2,8 @@
 
 #include "run/memory.hpp"
 #include "run/places.hpp"
+#include "run/team.hpp"
+#include "threads.hpp"
 #include "trace/arguments.hpp"
 
 namespace onestep::engine {
@@ -192,7 +194,15 @@ bool Blueprint::known_before(ValueId value, ValueId other) const {
 }
 
 Program Blueprint::finish(std::optional<kernels::bf16::Unit> unit, PackedWeights& packed_weights) {
-  for (Draft& draft : drafts_) program_.steps.push_back(finished(std::move(draft), conditions(), unit, packed_weights));
+  for (Draft& draft : drafts_) close(draft, conditions());
+  // The weights are brought into the kernels' order, which takes longest of all.
+  program_.steps.resize(drafts_.size());
+  do_each(static_cast<std::int64_t>(drafts_.size()), threads(), [&](std::int64_t i) {
+    const torch::InferenceMode guard;
+    const LibtorchThreads alone(1);
+    const auto at = static_cast<std::size_t>(i);
+    program_.steps[at] = made_of(std::move(drafts_[at]), unit, packed_weights);
+  });
   program_.output_sizes = sizes(trace_.result);
   program_.workspace = plan_memory(program_.steps, program_.buffers);
   for (const auto& step : program_.steps) {

@@ -83,27 +83,30 @@ bool activate_in(Draft& draft, const Activation& activation) {
   return true;
 }
 
-std::unique_ptr<Step> finished(Draft draft, Conditions& conditions, std::optional<kernels::bf16::Unit> unit,
-                               PackedWeights& packed_weights) {
-  if (auto* step = std::get_if<std::unique_ptr<Step>>(&draft)) return std::move(*step);
-  if (auto* convolution = std::get_if<ConvolutionDraft>(&draft)) {
-    Convolution& made = convolution->convolution;
-    const torch::Tensor filters = convolution->filters.contiguous();
-    made.weights.assign(filters.const_data_ptr<float>(), filters.const_data_ptr<float>() + filters.numel());
-    if (convolution->addend) made.addend = as_row(*convolution->addend, made.output.channels, conditions);
-    return convolution_step(std::move(made), convolution->image, unit, packed_weights);
-  }
-  const auto finish = [&](const auto& channels, auto& made) {
-    made.multiplier = as_row(channels.multiplier, made.output.channels, conditions);
-    made.addend = as_row(channels.addend, made.output.channels, conditions);
+void close(Draft& draft, Conditions& conditions) {
+  const auto scale_and_shift = [&](const auto& channels, auto& step) {
+    step.multiplier = as_row(channels.multiplier, step.output.channels, conditions);
+    step.addend = as_row(channels.addend, step.output.channels, conditions);
   };
-  if (auto* normalization = std::get_if<NormalizationDraft>(&draft)) {
-    finish(*normalization, normalization->normalization);
-    return normalization_step(std::move(normalization->normalization));
+  if (auto* made = std::get_if<ConvolutionDraft>(&draft)) {
+    Convolution& step = made->convolution;
+    if (made->addend) step.addend = as_row(*made->addend, step.output.channels, conditions);
+  } else if (auto* normalization = std::get_if<NormalizationDraft>(&draft)) {
+    scale_and_shift(*normalization, normalization->normalization);
+  } else if (auto* affine = std::get_if<AffineDraft>(&draft)) {
+    scale_and_shift(*affine, affine->affine);
   }
-  auto& affine = std::get<AffineDraft>(draft);
-  finish(affine, affine.affine);
-  return affine_step(std::move(affine.affine));
+}
+
+std::unique_ptr<Step> made_of(Draft draft, std::optional<kernels::bf16::Unit> unit, PackedWeights& packed_weights) {
+  if (auto* step = std::get_if<std::unique_ptr<Step>>(&draft)) return std::move(*step);
+  if (auto* normalization = std::get_if<NormalizationDraft>(&draft))
+    return normalization_step(std::move(normalization->normalization));
+  if (auto* affine = std::get_if<AffineDraft>(&draft)) return affine_step(std::move(affine->affine));
+  auto& made = std::get<ConvolutionDraft>(draft);
+  const torch::Tensor filters = made.filters.contiguous();
+  made.convolution.weights.assign(filters.const_data_ptr<float>(), filters.const_data_ptr<float>() + filters.numel());
+  return convolution_step(std::move(made.convolution), made.image, unit, packed_weights);
 }
 
 }  // namespace onestep::engine

@@ -7,7 +7,7 @@ namespace onestep::engine {
 
 struct ConvolutionDraft {
   Convolution convolution;
-  torch::Tensor filters;  ///< [columns, depth, taps]; copied when the step is made, one at a time
+  torch::Tensor filters;  ///< [columns, depth, taps]; copied when the step is made
   std::optional<WholeImage> image = {};
   std::optional<Channels> addend = {};
 };
@@ -36,8 +36,10 @@ bool add_in(Draft& draft, const Channels& addend, Conditions& conditions);
 bool add_residual_in(Draft& draft, const Rows& residual, float scale);
 bool activate_in(Draft& draft, const kernels::Activation& activation);
 
-/// The step of a draft. unit: products may be in bf16.
-std::unique_ptr<Step> finished(Draft draft, Conditions& conditions, std::optional<kernels::bf16::Unit> unit,
-                               PackedWeights& packed_weights);
+/// Nothing is made part of it any more: the rows that it takes from the conditions get their places.
+void close(Draft& draft, Conditions& conditions);
+
+/// The step of a draft that is closed. unit: products may be in bf16. Several may be made at once.
+std::unique_ptr<Step> made_of(Draft draft, std::optional<kernels::bf16::Unit> unit, PackedWeights& packed_weights);
 
 }  // namespace onestep::engine

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -38,11 +39,13 @@ struct NotCompiled : std::runtime_error {
 /// to `as_it_is`, the same network run by libtorch, which also says what its name, signature and device are. precision:
 /// fp32, bf16, or on a GPU fp16, in which large products are then computed.
 ///
-/// trial: an input of two rows that differ in all they can; `expected`: what libtorch makes of it in fp32. Throws
-/// NotCompiled where the trial's shape can't be compiled. On a CPU both rows were then compared with what libtorch
-/// makes of the first row alone, and of both.
+/// trial: an input of two rows that differ in all they can; expected(): what libtorch makes of it in fp32, asked for
+/// when it is needed, so that it can be computed meanwhile. Throws NotCompiled where the trial's shape can't be
+/// compiled, and what expected() throws. On a CPU both rows were then compared with what libtorch makes of the first
+/// row alone, and of both.
 std::unique_ptr<Network> compile(const torch::jit::Module& module, std::unique_ptr<Network> as_it_is,
-                                 const NetworkInput& trial, const torch::Tensor& expected, Precision precision);
+                                 const NetworkInput& trial, const std::function<torch::Tensor()>& expected,
+                                 Precision precision);
 
 /// Whether bf16 is faster than float32 on the device.
 bool is_faster_in_bf16(torch::Device device);

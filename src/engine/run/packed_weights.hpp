@@ -3,13 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
 namespace onestep::engine {
 
 /// Weights in the order in which kernels read them. The programs of a network for other shapes have many of the same:
-/// equal ones are in memory once, for as long as somebody has them. For one thread at a time.
+/// equal ones are in memory once, for as long as somebody has them. May be used by several threads at once.
 class PackedWeights {
  public:
   std::shared_ptr<const std::vector<float>> keep(std::vector<float> numbers) {
@@ -33,8 +34,9 @@ class PackedWeights {
   }
 
   template <typename Number>
-  static std::shared_ptr<const std::vector<Number>> keep(std::vector<Number> numbers, Known<Number>& known) {
+  std::shared_ptr<const std::vector<Number>> keep(std::vector<Number> numbers, Known<Number>& known) {
     const std::size_t key = hash(numbers);
+    const std::lock_guard lock(mutex_);
     const auto [first, last] = known.equal_range(key);
     for (auto entry = first; entry != last; ++entry) {
       if (auto kept = entry->second.lock(); kept && *kept == numbers) return kept;
@@ -45,6 +47,7 @@ class PackedWeights {
     return kept;
   }
 
+  std::mutex mutex_;
   Known<float> floats_;
   Known<std::uint16_t> halves_;
 };

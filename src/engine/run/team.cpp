@@ -377,9 +377,27 @@ Team& current_team() {
   return team.compare_exchange_strong(known, fresh.get()) ? *fresh.release() : *known;
 }
 
+/// Parts that nothing holds together.
+class Each : public Work {
+ public:
+  Each(std::int64_t count, const std::function<void(std::int64_t)>& act) : count_(count), act_(act) {}
+
+  std::int64_t stages() const override { return 1; }
+  std::int64_t parts(std::int64_t) const override { return count_; }
+  void compute(std::int64_t, std::int64_t part, std::byte*) const override { act_(part); }
+
+ private:
+  std::int64_t count_;
+  const std::function<void(std::int64_t)>& act_;
+};
+
 }  // namespace
 
 void do_together(const Work& work, std::int64_t threads) { current_team().run(work, threads); }
+
+void do_each(std::int64_t count, std::int64_t threads, const std::function<void(std::int64_t)>& act) {
+  do_together(Each(count, act), threads);
+}
 
 std::int64_t threads_of_each_caller(std::int64_t threads) { return current_team().threads_of_each_caller(threads); }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace onestep::engine {
 
@@ -30,6 +31,9 @@ class Work {
 /// Workers are started when they are first needed, and stay. In a child of fork() there are none, and it starts its
 /// own.
 void do_together(const Work& work, std::int64_t threads);
+
+/// act(i) for every i of [0, count), together. Each must give the same whoever does it, and in any order.
+void do_each(std::int64_t count, std::int64_t threads, const std::function<void(std::int64_t i)>& act);
 
 /// How many of these threads a caller may count on now: those who are at work have as many each.
 std::int64_t threads_of_each_caller(std::int64_t threads);
