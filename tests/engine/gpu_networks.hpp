@@ -51,8 +51,9 @@ struct File {
   std::unique_ptr<Network> compiled(Precision precision = Precision::fp32) {
     const torch::InferenceMode guard;
     const NetworkInput trial = moved(input_of(info, 2));
-    return compile(on_gpu.module, std::make_unique<Plain>(file, info, gpu_under_test), trial, on_gpu.forward(trial),
-                   precision);
+    return compile(
+        on_gpu.module, std::make_unique<Plain>(file, info, gpu_under_test), trial,
+        [&] { return on_gpu.forward(trial); }, precision);
   }
 
   std::string file;

@@ -185,8 +185,8 @@ TEST(GpuNetwork, GivesFloat32ToWhatTakesNothingLess) {
   const NetworkInput input{torch::linspace(-2, 2, 96).reshape({3, 2, 4, 4}), {torch::ones({3})}};
   const Tensor plain = run_as_it_is(on_cpu, input);
   auto as_it_is = libtorch_network("network", signature_of({2, 4, 4}), gpu_under_test, on_gpu, Precision::fp32);
-  const auto network =
-      compile(on_gpu, std::move(as_it_is), moved(input), on_device(plain, gpu_under_test), Precision::bf16);
+  const auto network = compile(
+      on_gpu, std::move(as_it_is), moved(input), [&] { return on_device(plain, gpu_under_test); }, Precision::bf16);
   const double difference = largest(network->forward(moved(input)).cpu() - plain);
   EXPECT_GT(difference, 0);
   EXPECT_LE(difference, 0.02 * largest(plain));  // factors of 8 bits, one of them squared

@@ -30,8 +30,9 @@ NetworkInput input_of(const ModelInfo& info, std::int64_t samples) {
 
 std::unique_ptr<Network> compiled_as(torch::jit::Module module, const Signature& signature, const NetworkInput& trial,
                                      Precision precision = Precision::fp32) {
-  return compile(module, libtorch_network("network", signature, torch::kCPU, module, Precision::fp32), trial,
-                 run_as_it_is(module, trial), precision);
+  return compile(
+      module, libtorch_network("network", signature, torch::kCPU, module, Precision::fp32), trial,
+      [&] { return run_as_it_is(module, trial); }, precision);
 }
 
 struct File {
@@ -228,10 +229,10 @@ TEST(Compile, LeavesInputsAsTheyWere) {
   const Tensor expected = torch::relu(input.x * (input.conditions[0] + 1).reshape({3, 1, 1, 1}));
   const auto as_it_is = libtorch_network("network", signature_of({2, 4, 4}), torch::kCPU, module, Precision::fp32);
   EXPECT_TRUE(torch::equal(as_it_is->forward(input), expected));
-  const auto network =
-      compile(module, libtorch_network("network", signature_of({2, 4, 4}), torch::kCPU, module, Precision::fp32),
-              before.with_each([](const Tensor& part) { return part.narrow(0, 1, 2); }), expected.narrow(0, 1, 2),
-              Precision::fp32);
+  const auto network = compile(
+      module, libtorch_network("network", signature_of({2, 4, 4}), torch::kCPU, module, Precision::fp32),
+      before.with_each([](const Tensor& part) { return part.narrow(0, 1, 2); }),
+      [&] { return expected.narrow(0, 1, 2); }, Precision::fp32);
   EXPECT_LE(largest(network->forward(input) - expected), 1e-6);  // a rounding
   EXPECT_TRUE(network->report(input).compiled);
   EXPECT_TRUE(torch::equal(input.x, before.x));

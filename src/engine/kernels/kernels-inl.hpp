@@ -29,8 +29,17 @@ using V = hn::Vec<D>;
 constexpr D d;
 constexpr std::int64_t lanes = static_cast<std::int64_t>(hn::MaxLanes(d));
 
+/// A NaN stays one, whatever an instruction makes of it.
+HWY_INLINE V unless_nan(V x, V y) { return hn::IfThenElse(hn::IsNaN(x), x, y); }
+
+/// 0 in place of NaN, of which Highway's functions must not be asked where they are emulated.
+HWY_INLINE V number_of(V x) { return hn::IfThenZeroElse(hn::IsNaN(x), x); }
+
 // Highway's Exp is for arguments up to 104, where it is infinity. At -104 it is as good as 0.
 HWY_INLINE V exp_of(V x) { return hn::Exp(d, hn::Clamp(x, hn::Set(d, -104.0f), hn::Set(d, 104.0f))); }
+
+/// Of what is at most 0, or NaN.
+HWY_INLINE V exp_of_difference(V x) { return unless_nan(x, hn::Exp(d, number_of(x))); }
 
 /// x sigmoid(t)
 HWY_INLINE V gated(V x, V t) { return hn::Div(x, hn::Add(hn::Set(d, 1.0f), exp_of(hn::Neg(t)))); }
@@ -55,9 +64,6 @@ HWY_INLINE V mish(V x) {
   return hn::Mul(x, hn::Div(t, hn::Add(t, two)));
 }
 
-/// A NaN stays one, whatever an instruction makes of it.
-HWY_INLINE V unless_nan(V x, V y) { return hn::IfThenElse(hn::IsNaN(x), x, y); }
-
 template <Activation::Kind kind>
 struct Activate {
   float low, high, slope;
@@ -80,7 +86,7 @@ struct Activate {
       case Activation::sigmoid:
         return unless_nan(x, gated(hn::Set(d, 1.0f), x));
       case Activation::tanh:
-        return unless_nan(x, hn::Tanh(d, x));
+        return unless_nan(x, hn::Tanh(d, number_of(x)));
       case Activation::leaky_relu:
         return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(hn::Set(d, slope), x), x);
       case Activation::clamp:

@@ -440,7 +440,7 @@ void softmax(float* x, std::int64_t count, float scale) {
   for (std::int64_t i = 1; i < count; ++i) largest = std::max(largest, x[i]);
   const V offset = hn::Set(d, largest), factor = hn::Set(d, scale);
   for (std::int64_t i = 0; i < count; i += lanes) {
-    const V value = hn::Exp(d, hn::Mul(factor, hn::Sub(hn::LoadU(d, x + i), offset)));
+    const V value = exp_of_difference(hn::Mul(factor, hn::Sub(hn::LoadU(d, x + i), offset)));
     store_some(value, x + i, count - i);
   }
   const V inverse = hn::Set(d, 1 / sum_of(count, [&](std::int64_t at) { return hn::LoadU(d, x + at); }));
@@ -458,7 +458,7 @@ void softmax_over_rows(std::int64_t rows, std::int64_t channels, Input x, Output
     for (std::int64_t first = 0; first < rows; first += block) {
       V part = hn::Zero(d);
       for (std::int64_t row = first; row < std::min(first + block, rows); ++row) {
-        const V value = hn::Exp(d, hn::Sub(hn::LoadU(d, x.rows + row * x.stride + c), largest));
+        const V value = exp_of_difference(hn::Sub(hn::LoadU(d, x.rows + row * x.stride + c), largest));
         part = hn::Add(part, value);
         store_some(value, y.rows + row * y.stride + c, some);
       }
