@@ -20,7 +20,7 @@ class Passes : public Work {
   std::int64_t stages() const override { return static_cast<std::int64_t>(passes_.size()); }
 
   std::int64_t parts(std::int64_t stage) const override {
-    constexpr double worthwhile = 200'000;  // multiplications: some microseconds
+    constexpr double worthwhile = 120'000;  // multiplications: some microseconds
     constexpr std::int64_t enough = 16;     // parts a thread: the last of them is waited for
     const auto& [step, pass] = passes_[static_cast<std::size_t>(stage)];
     const auto wanted = static_cast<std::int64_t>(
