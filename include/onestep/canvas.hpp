@@ -44,13 +44,13 @@ struct CanvasOptions {
 struct Region {
   std::vector<std::int64_t> shape;  ///< [C, height, width]; video: [C, T, height, width]; audio: [C, width].
   std::vector<float> values;        ///< In C order, nominally in the model's range, not clamped. Empty when stopped.
-  bool stopped = false;
+  bool stopped = false;             ///< On request, before all of it was drawn.
 };
 
 /// What a canvas does.
 struct CanvasReport {
-  std::string sampler;
-  std::vector<double> levels;
+  std::string sampler;                     ///< A name of samplers(), or that of a CustomSampler.
+  std::vector<double> levels;              ///< The noise levels that are used, falling.
   std::int64_t nfe = 0;                    ///< Network calls a tile or window, without those that its neighbours need.
   std::optional<std::int64_t> label = {};  ///< None for an unconditional model.
   /// Whether each tile is drawn from its own noise and a margin, which is cut off: exact, for models with a halo. Else
@@ -76,12 +76,12 @@ class Canvas {
   /// sizes; batch is not looked at. The generator's model lives on in the canvas. Throws Error (usage) on what breaks a
   /// rule, on a model with a decoder or with a picture for its condition; memory.
   Canvas(const Generator& generator, const Request& request, const CanvasOptions& options = {});
-  Canvas(Canvas&&) noexcept;
-  Canvas& operator=(Canvas&&) noexcept;
+  Canvas(Canvas&&) noexcept;             ///< What was moved from may be assigned to or destroyed, and nothing else.
+  Canvas& operator=(Canvas&&) noexcept;  ///< As of the constructor.
   ~Canvas();
 
-  const ModelInfo& info() const noexcept;
-  const CanvasReport& report() const noexcept;
+  const ModelInfo& info() const noexcept;       ///< Of the model.
+  const CanvasReport& report() const noexcept;  ///< How the plane is drawn; nothing is drawn to say it.
 
   /// The values of a part of the plane. May be called by several threads at once; what two of them need is drawn once.
   /// Throws Error (usage) on a rectangle that breaks a rule, NumericalError, Error of the kinds model and memory. A

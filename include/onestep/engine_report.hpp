@@ -16,9 +16,9 @@ struct EngineStep {
 
 /// How a network is run on this machine.
 struct EngineReport {
-  bool compiled = false;
-  std::string why_not;  ///< Where it is not compiled: what stands in the way.
-  Precision precision = Precision::fp32;
+  bool compiled = false;                  ///< Else libtorch runs it as it is.
+  std::string why_not;                    ///< Where it is not compiled: what stands in the way.
+  Precision precision = Precision::fp32;  ///< Of its products.
   std::string hardware;           ///< The instruction set of the kernels, such as AVX2; or the GPU, such as cuda:0.
   bool is_one_graph = false;      ///< On a GPU: all work of a call is one CUDA graph.
   std::vector<EngineStep> steps;  ///< In their order; empty where it is not compiled.

@@ -17,8 +17,8 @@ enum class ErrorKind {
 /// The only exception that leaves the library. The message names the thing, its value, the rule and the way out.
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message);
-  ErrorKind kind() const noexcept { return kind_; }
+  Error(ErrorKind kind, const std::string& message);  ///< message: what what() says, in UTF-8.
+  ErrorKind kind() const noexcept { return kind_; }   ///< What it is about.
 
  private:
   ErrorKind kind_;

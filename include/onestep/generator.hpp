@@ -46,13 +46,13 @@ struct Stroke {
 struct Denoise {
   std::vector<float> sample;  ///< Of the model's shape: data + sigma * unit Gaussian.
 };
-using Edit = std::variant<std::monostate, Inpaint, Colorize, Upscale, Stroke, Denoise>;
+using Edit = std::variant<std::monostate, Inpaint, Colorize, Upscale, Stroke, Denoise>;  ///< Empty: none.
 
 /// What to draw.
 struct Request {
   std::vector<std::uint64_t> seeds;  ///< One sample a seed; not empty. A seed's sample never depends on the others.
   std::vector<std::int64_t> labels;  ///< In turn over the seeds, in [0, label_count). Empty: each seed draws its own.
-  Sampler sampler;
+  Sampler sampler;                   ///< With its levels and options. Empty: what suits the model.
   Edit edit = {};  ///< With ConsistencySampler alone. Several levels put what is drawn in keeping with what is known.
   /// Guidance scale, >= 0. For a model with a guidance input, that input (default: the model's). For any other with a
   /// null label, classifier-free guidance (Ho & Salimans 2022), two network calls in one (default: 1, none).
@@ -76,9 +76,9 @@ struct Request {
 
 /// One sample, as the sampler or the decoder left it: float32 in C order, nominally in the model's range, not clamped.
 struct Sample {
-  std::uint64_t seed = 0;
-  std::optional<std::int64_t> label;  ///< None for an unconditional model.
-  std::vector<float> values;
+  std::uint64_t seed = 0;                ///< Of the request, from which its noise was made.
+  std::optional<std::int64_t> label;     ///< None for an unconditional model.
+  std::vector<float> values;             ///< As many as the shape has places.
   std::vector<std::int64_t> shape = {};  ///< Of the values: that of the model's data space, at the sizes asked for.
 };
 
@@ -92,16 +92,16 @@ struct Report {
   double seconds = 0;                    ///< Spent sampling, without the sink.
   bool stopped = false;                  ///< Stopped on request before all were done.
 };
-
+/// What Generator::generate returns.
 struct Result {
   std::vector<Sample> samples;  ///< In the order of the request's seeds; those finished, when stopped.
-  Report report;
+  Report report;                ///< Of all of them.
 };
 
-/// Network calls made so far, of how many; samples finished, of how many.
+/// How far a call of generate is.
 struct Progress {
-  std::int64_t calls_done = 0, calls = 0;
-  std::int64_t samples_done = 0, samples = 0;
+  std::int64_t calls_done = 0, calls = 0;      ///< Network calls: made so far, and in all.
+  std::int64_t samples_done = 0, samples = 0;  ///< Samples: finished so far, and in all.
   /// After a network call: what the samples of the batch would be if it were the last, one after the other in C order.
   /// May be called within on_progress, and costs what bringing them here costs. Else empty; of a canvas always.
   std::function<std::vector<float>()> preview = {};
@@ -110,8 +110,8 @@ struct Progress {
 /// NaN or infinity in some samples; all others were finished.
 class NumericalError : public Error {
  public:
-  NumericalError(const std::string& message, std::vector<std::uint64_t> seeds);
-  const std::vector<std::uint64_t>& seeds() const noexcept { return seeds_; }
+  NumericalError(const std::string& message, std::vector<std::uint64_t> seeds);  ///< seeds: those of the samples.
+  const std::vector<std::uint64_t>& seeds() const noexcept { return seeds_; }    ///< Of the samples that failed.
 
  private:
   std::vector<std::uint64_t> seeds_;
@@ -119,9 +119,9 @@ class NumericalError : public Error {
 
 /// One claim of a model file, tried out.
 struct Check {
-  std::string claim;
-  bool holds = false;
-  std::string found;  ///< What was measured, and what it was allowed to be.
+  std::string claim;   ///< In words.
+  bool holds = false;  ///< Whether what was found is what the claim allows.
+  std::string found;   ///< What was measured, and what it was allowed to be.
 };
 
 /// Called after every network call, and when the samples of a batch are finished, from the thread that called generate.
@@ -138,11 +138,11 @@ class Generator {
   /// (usage) for a device that this machine lacks.
   static Generator load(const std::string& model, const LoadOptions& options = {});
 
-  Generator(Generator&&) noexcept;
-  Generator& operator=(Generator&&) noexcept;
+  Generator(Generator&&) noexcept;             ///< What was moved from may be assigned to or destroyed, no more.
+  Generator& operator=(Generator&&) noexcept;  ///< As of the constructor.
   ~Generator();
 
-  const ModelInfo& info() const noexcept;
+  const ModelInfo& info() const noexcept;  ///< What the model file says of itself.
   /// The model file that was loaded.
   const std::string& file() const noexcept;
 

@@ -9,11 +9,11 @@
 #include "onestep/signature.hpp"
 
 namespace onestep {
-
+/// What a network was trained to be: a map to the trajectory's start, a denoiser, or a map between any two levels.
 enum class Role { consistency, diffusion, flow_map };
 /// The name that a model file has for it.
 const char* name_of(Role role);
-
+/// What a sample is.
 enum class Modality { image, audio, video };
 /// The name that a model file has for it.
 const char* name_of(Modality modality);
@@ -29,11 +29,11 @@ struct SampleSpace {
 
 /// What is saved and looked at: the sample itself, or what the decoder makes of it.
 struct DataSpace {
-  Modality modality = Modality::image;  ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
-  std::vector<Size> sizes;              ///< As the file has them; a free size is a multiple of one of the sample.
-  std::vector<std::int64_t> shape;      ///< With the default of every free size.
-  double rate = 0;                      ///< audio: sample rate, Hz; video: frame rate, frames/s; image: 0.
-  double range_low = -1, range_high = 1;
+  Modality modality = Modality::image;    ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
+  std::vector<Size> sizes;                ///< As the file has them; a free size is a multiple of one of the sample.
+  std::vector<std::int64_t> shape;        ///< With the default of every free size.
+  double rate = 0;                        ///< audio: sample rate, Hz; video: frame rate, frames/s; image: 0.
+  double range_low = -1, range_high = 1;  ///< Of the values, nominally: black and white, full amplitude.
 };
 
 /// A further input of the network, behind x, the noise level and the target.
@@ -44,32 +44,32 @@ enum class ConditionKind {
   tokens,  ///< float32 [N, L, D], what the component text_encoder makes of token ids int64 [N, L].
   image,   ///< float32 [N, C, H, W], such as a picture of low resolution.
 };
-
+/// A further input of a model, as its file describes it.
 struct ConditionInfo {
-  std::string name;
-  ConditionKind kind = ConditionKind::scalar;
-  std::vector<Size> sizes;                ///< vector: [D]; tokens: [L, D]; image: [C, H, W]. Else empty.
-  double default_value = 0;               ///< scalar: what it is unless it is asked for.
-  double low = 0, high = 0;               ///< scalar: its range; tokens: that of their numbers.
-  std::vector<std::int64_t> null_tokens;  ///< tokens: those that mean "no text", L of them; or empty.
-  std::optional<std::int64_t> pad;        ///< tokens: what a text of fewer than L ends in.
-  bool mask = false;                      ///< tokens: bool [N, L] is a further input behind them.
-  bool map = false;                       ///< label: one for each pixel is taken too.
+  std::string name;                            ///< That a request gives it by, such as guidance.
+  ConditionKind kind = ConditionKind::scalar;  ///< Of what type and shape it is.
+  std::vector<Size> sizes;                     ///< vector: [D]; tokens: [L, D]; image: [C, H, W]. Else empty.
+  double default_value = 0;                    ///< scalar: what it is unless it is asked for.
+  double low = 0, high = 0;                    ///< scalar: its range; tokens: that of their numbers.
+  std::vector<std::int64_t> null_tokens;       ///< tokens: those that mean "no text", L of them; or empty.
+  std::optional<std::int64_t> pad;             ///< tokens: what a text of fewer than L ends in.
+  bool mask = false;                           ///< tokens: bool [N, L] is a further input behind them.
+  bool map = false;                            ///< label: one for each pixel is taken too.
 };
 
 /// What a model file says of itself. Ranges are those that loading checks.
 struct ModelInfo {
-  std::string name;
-  std::string license;
-  Role role = Role::consistency;
-  SampleSpace sample;
-  DataSpace data;
+  std::string name;               ///< Such as fashion.
+  std::string license;            ///< An SPDX identifier, or what the file says.
+  Role role = Role::consistency;  ///< What its network was trained to be.
+  SampleSpace sample;             ///< What noise and samplers see.
+  DataSpace data;                 ///< What is saved and looked at.
   /// In the order in which the network takes them. At most one of the kinds label and tokens each; a scalar of the name
   /// `guidance` is the guidance scale.
   std::vector<ConditionInfo> conditions;
 
-  std::int64_t label_count = 0;  ///< Of the condition of kind label; 0: the model has none.
-  std::vector<std::string> label_names;
+  std::int64_t label_count = 0;            ///< Of the condition of kind label; 0: the model has none.
+  std::vector<std::string> label_names;    ///< label_count of them, or none.
   std::optional<std::int64_t> null_label;  ///< The index that means "no label", label_count or above.
   bool one_hot_labels = false;             ///< The network takes float32 [N, label_count] rather than int64 [N].
 
@@ -86,7 +86,7 @@ struct ModelInfo {
   double boundary_sigma = 0;       ///< epsilon, in [0, sigma_min].
   double timestep_scaling = 0;     ///< s of the latent-consistency boundary (Luo et al. 2023), > 0; 0: there is none.
 
-  double sigma_min = 0.002, sigma_max = 80, rho = 7;
+  double sigma_min = 0.002, sigma_max = 80, rho = 7;  ///< Of the Karras levels (Karras et al. 2022, Eq. 5).
 
   std::map<int, std::vector<double>> levels;  ///< Recommended levels for a number of steps.
   bool renoise_by_level = false;              ///< Add tau rather than sqrt(tau^2 - epsilon^2) before a further step.

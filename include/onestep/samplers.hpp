@@ -51,34 +51,34 @@ struct Churn {
 
 /// Heun's method (Karras et al. 2022, Algorithms 1 and 2). NFE = 2 * number of levels - 1, by default of 18 levels.
 struct HeunSampler {
-  Levels levels = {};
-  Churn churn = {};
+  Levels levels = {};  ///< That it visits.
+  Churn churn = {};    ///< By default none.
 };
 
 /// Euler's method on the probability-flow ODE (Song et al. 2021). NFE = number of levels, by default 35.
 struct EulerSampler {
-  Levels levels = {};
+  Levels levels = {};  ///< That it visits.
 };
 
 /// DDIM (Song et al. 2021, Eq. 12). NFE = number of levels, by default 35.
 struct DdimSampler {
-  Levels levels = {};
-  double eta = 0;  ///< The share of fresh noise, in [0, 1]. 0: none, Euler's method; 1: Euler ancestral.
+  Levels levels = {};  ///< That it visits.
+  double eta = 0;      ///< The share of fresh noise, in [0, 1]. 0: none, Euler's method; 1: Euler ancestral.
 };
 
 /// DDIM with all its noise fresh: eta = 1, which others call Euler ancestral. NFE = number of levels, by default 35.
 struct EulerAncestralSampler {
-  Levels levels = {};
+  Levels levels = {};  ///< That it visits.
 };
 
 /// DPM-Solver-2 (Lu et al. 2022a). NFE = 2 * number of levels - 1, by default of 18 levels.
 struct Dpm2Sampler {
-  Levels levels = {};
+  Levels levels = {};  ///< That it visits.
 };
 
 /// DPM-Solver++ 2M (Lu et al. 2022b). NFE = number of levels, by default 18.
 struct Dpmpp2mSampler {
-  Levels levels = {};
+  Levels levels = {};  ///< That it visits.
 };
 
 /// A sampler of one's own, for those who hold torch::Tensor: onestep/tensor/custom_sampler.hpp.
@@ -97,17 +97,17 @@ Sampler default_sampler(const ModelInfo& info);
 
 /// An option of a sampler: a number in [low, high]; finite, unless its default is infinity.
 struct SamplerOption {
-  std::string name;
-  std::string description;
-  double low = 0, high = 0, otherwise = 0;  ///< `otherwise`: the default.
+  std::string name;                         ///< Such as churn_sigma_min.
+  std::string description;                  ///< What it does, and its symbol in the paper.
+  double low = 0, high = 0, otherwise = 0;  ///< The ends of its range, and, `otherwise`, its default.
 };
-
+/// A sampler, for people to choose from.
 struct SamplerDescription {
-  std::string name;
-  std::vector<Role> roles;  ///< Of the models that it suits.
-  std::string description;  ///< What it does, and its source.
-  int steps = 0;            ///< By default.
-  std::vector<SamplerOption> options;
+  std::string name;                    ///< That make_sampler takes.
+  std::vector<Role> roles;             ///< Of the models that it suits.
+  std::string description;             ///< What it does, and its source.
+  int steps = 0;                       ///< By default.
+  std::vector<SamplerOption> options;  ///< Further to its levels.
 };
 
 /// All samplers that have a name.
@@ -118,22 +118,22 @@ Sampler make_sampler(const std::string& name, Levels levels = {}, const std::map
 
 /// The opposite of make_sampler: what a sampler consists of.
 struct SamplerParts {
-  std::string name;  ///< Empty for a Sampler that is.
-  Levels levels;
+  std::string name;                       ///< Empty for a Sampler that is.
+  Levels levels;                          ///< As make_sampler takes them.
   std::map<std::string, double> options;  ///< Those that are not at their defaults.
 };
-SamplerParts parts_of(const Sampler& sampler);
+SamplerParts parts_of(const Sampler& sampler);  ///< A default is no part.
 
 /// The range of an option in words: "0 to 1", "0 or more".
 std::string range_text(const SamplerOption& option);
 
 /// A schedule, for people to choose from.
 struct Choice {
-  std::string name;
+  std::string name;         ///< That Levels::schedule takes.
   std::string suits;        ///< The models that it suits.
   std::string description;  ///< What it does, and its source.
 };
-
+/// All schedules.
 std::vector<Choice> level_schedules();
 
 }  // namespace onestep

@@ -9,7 +9,7 @@
 #include "onestep/generator.hpp"
 
 namespace onestep {
-
+/// How samples become a file.
 struct SaveOptions {
   int columns = 0;  ///< Of a picture of several samples; 0: about as many as rows.
   int enlarge = 1;  ///< Every pixel becomes a square of this many pixels, >= 1.

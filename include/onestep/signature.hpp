@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace onestep {
-
+/// Of a tensor's values.
 enum class ElementType { float32, int64, boolean };
 
 /// One size of a tensor: a number; or free, a name, which is the same size wherever it stands in a call; or a number of
@@ -15,21 +15,21 @@ struct Size {
   std::int64_t number = 1;  ///< >= 1.
   std::string name = {};    ///< Of a free size, such as N (samples), H, W, T, L. Empty: the number alone.
 
-  bool operator==(const Size&) const = default;
+  bool operator==(const Size&) const = default;  ///< The same number and name.
 };
 
 /// An input or an output of a network.
 struct Port {
-  std::string name;  ///< For messages.
-  ElementType type = ElementType::float32;
-  std::vector<Size> shape;
+  std::string name;                         ///< For messages.
+  ElementType type = ElementType::float32;  ///< Of its values.
+  std::vector<Size> shape;                  ///< The first size is N, that of the samples.
   std::vector<Size> map = {};  ///< A shape that will do as well: a value for each place of x. Empty: there is none.
 };
 
 /// What a network takes and gives.
 struct Signature {
   std::vector<Port> inputs;  ///< The first is x, on which its work is done; the others are conditions.
-  Port output;
+  Port output;               ///< What it gives.
   std::map<std::string, std::int64_t> multiples;  ///< What a free size must be a multiple of, where that is not 1.
 };
 

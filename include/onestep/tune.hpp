@@ -21,10 +21,10 @@ struct TuneOptions {
 
 /// A level that was tried as the last of `steps`.
 struct Trial {
-  int steps = 0;
-  double level = 0, distance = 0;
+  int steps = 0;                   ///< Of which it is the last.
+  double level = 0, distance = 0;  ///< The level, and the distance of its samples.
 };
-
+/// What tune found.
 struct Tuned {
   std::string distance;                       ///< frechet or sliced_wasserstein.
   double one_step = 0;                        ///< The distance of one step.

@@ -39,7 +39,7 @@ class Denoiser {
   /// x: float32 [N, ...]; sigma, target: finite, 0 or more. Throws Error: usage where an argument breaks these rules or
   /// the signature; model where the network fails.
   torch::Tensor operator()(const torch::Tensor& x, double sigma) const { return (*this)(x, sigma, sigma); }
-  torch::Tensor operator()(const torch::Tensor& x, double sigma, double target) const;
+  torch::Tensor operator()(const torch::Tensor& x, double sigma, double target) const;  ///< As above, of a flow map.
 
  private:
   Network& network_;

@@ -13,9 +13,9 @@ namespace onestep {
 
 /// A model, loaded: one denoiser, and what stands before and after it.
 struct Model {
-  std::string file;  ///< Or the folder.
-  ModelInfo info;
-  torch::Device device;
+  std::string file;                       ///< Or the folder.
+  ModelInfo info;                         ///< What it says of itself.
+  torch::Device device;                   ///< Where its networks are.
   std::unique_ptr<Network> network;       ///< Of the denoiser: takes denoiser_signature(info).
   std::unique_ptr<Network> decoder;       ///< [N, sample] -> [N, data]; null where they are the same.
   std::unique_ptr<Network> text_encoder;  ///< int64 [N, L] and maybe a mask bool [N, L] -> [N, L, D]; or null.

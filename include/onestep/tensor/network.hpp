@@ -33,9 +33,9 @@ class Network {
   Network(std::string name, Signature signature, torch::Device device = torch::kCPU);
   virtual ~Network() = default;
 
-  const std::string& name() const noexcept { return name_; }
-  const Signature& signature() const noexcept { return signature_; }
-  torch::Device device() const noexcept { return device_; }
+  const std::string& name() const noexcept { return name_; }          ///< For messages, such as the file.
+  const Signature& signature() const noexcept { return signature_; }  ///< What every call is held against.
+  torch::Device device() const noexcept { return device_; }           ///< Where x is to be.
 
   /// Throws Error: usage where the input breaks the signature, naming the part; model where the network fails or its
   /// output breaks the signature; memory.
@@ -47,7 +47,7 @@ class Network {
  protected:
   /// The input keeps the signature. Whatever it throws becomes an Error.
   virtual torch::Tensor run(const NetworkInput& input) = 0;
-  virtual EngineReport measure(const NetworkInput& input);
+  virtual EngineReport measure(const NetworkInput& input);  ///< The same, with the times of its steps where it has any.
 
  private:
   std::string name_;

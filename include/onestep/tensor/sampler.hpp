@@ -11,7 +11,7 @@ namespace onestep {
 // noise of levels.front() already: sigma_max * z(0) to begin with. All of them throw Error (usage) on an argument that
 // breaks a rule, and on a result of a denoiser or of a noise source that has not x's shape, type and device.
 
-using Tensor = torch::Tensor;
+using Tensor = torch::Tensor;  ///< Floating-point; of libtorch.
 
 /// (x [N, ...], sigma) -> denoised sample, of x's shape.
 using DenoiserFunction = std::function<Tensor(const Tensor& x, double sigma)>;
