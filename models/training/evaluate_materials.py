@@ -4,7 +4,7 @@
 WHAT is a checkpoint, of which regions are drawn here, or a folder with a folder of pictures for each label, however they
 were drawn. Regions are cut into 64x64 crops. In the features of the committed classifier: Fréchet distance (Heusel et al. 2017),
 precision and recall (Kynkäänniemi et al. 2019) against crops of the held-out files, and agreement, the share of crops that it
-gives the label they were asked for. Beside it: how near crops come to the training pictures, and whether the tiles that a
+gives the class, a folder of FOLDER, of the label they were asked for. Beside it: how near crops come to the training pictures, and whether the tiles that a
 region was drawn in show in its autocorrelation.
 """
 
@@ -114,20 +114,20 @@ class Judge:
             features = torch.cat([self.classifier.features(part.float() / 127.5 - 1) for part in pixels.split(500)])
             return features, self.classifier.out(features).argmax(1)
 
-    def agreement(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """A label at a time."""
-        right = (self.features(pixels)[1] == labels).float()
-        return torch.stack([right[labels == label].mean() for label in range(len(self.names))])
+    def agreement(self, pixels: Tensor, labels: Tensor, classes: Tensor) -> Tensor:
+        """A label at a time; classes: of every label."""
+        right = (self.features(pixels)[1] == classes[labels]).float()
+        return torch.stack([right[labels == label].mean() for label in range(len(classes))])
 
-    def measure(self, pixels: Tensor, labels: Tensor) -> dict:
+    def measure(self, pixels: Tensor, classes: Tensor) -> dict:
         """Of `count` crops at most."""
         index = torch.randperm(len(pixels))[:self.count]
-        pixels, labels = pixels[index], labels[index]
+        pixels, classes = pixels[index], classes[index]
         features, given = self.features(pixels)
         return {"crops": len(pixels), "frechet": round(frechet_distance(features, self.real_features), 3),
                 "precision": round(coverage(features, self.real_features), 3),
                 "recall": round(coverage(self.real_features, features), 3),
-                "agreement": round(float((given == labels).float().mean()), 3)}
+                "agreement": round(float((given == classes).float().mean()), 3)}
 
     def copies(self, pixels: Tensor, count: int) -> dict:
         """Distances of `count` crops against those of held-out ones: median, first percentile, and the share of crops below the
@@ -166,6 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", type=Path, nargs="*", help="checkpoints of models/training; folders with a folder a label")
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the materials, a folder a class")
+    parser.add_argument("--labels", type=Path, metavar="JSON", help="as given to train.py (default: the folders' names)")
     parser.add_argument("--crops", type=int, default=10_000, help="at most (default %(default)s)")
     parser.add_argument("--regions", type=int, default=8, help="of each label, of a checkpoint (default %(default)s)")
     parser.add_argument("--side", type=int, default=512, help="of those, pixels (default %(default)s)")
@@ -181,6 +182,9 @@ def main() -> None:
     if not classifier.MATERIALS_FILE.exists():
         parser.error(f"{classifier.MATERIALS_FILE} is missing: classifier.py --data {options.data} trains it")
     judge = Judge(options.data, options.crops)
+    # Of every label, its class: the folder that its pictures are in.
+    labels = {name: [name + "/"] for name in judge.names} if options.labels is None else json.loads(options.labels.read_text())
+    classes = torch.tensor([judge.names.index(files[0].split("/")[0]) for files in labels.values()])
 
     def show(name: str, values: dict) -> None:
         line = json.dumps({"regions": name, **values}) if options.json else \
@@ -189,18 +193,18 @@ def main() -> None:
 
     show("held-out files", {"agreement": round(float((judge.features(judge.real)[1] == judge.real_labels).float().mean()), 3)})
     show("training (the floor)", judge.measure(*judge.crops(judge.train)))
-    real_agreement = judge.agreement(judge.real, judge.real_labels)
+    real_agreement = judge.agreement(judge.real, judge.real_labels, torch.arange(len(judge.names)))[classes]
     for what in options.what:
         if what.is_dir():
-            regions, calls = read(what, judge.names), ""
+            regions, calls = read(what, list(labels)), ""
         else:
             calls = 1 if checkpoint.load(what)[0]["boundary"] > 0 else options.calls
             regions = {name: [draw(what, label, options.side, calls, 1000 * label + i) for i in range(options.regions)]
-                       for label, name in enumerate(judge.names)}
+                       for label, name in enumerate(labels)}
             if options.save:
                 write(regions, options.save)
-        pixels, labels = crops_of(regions)
-        values = judge.measure(pixels, labels)
+        pixels, wanted = crops_of(regions)
+        values = judge.measure(pixels, classes[wanted])
         if options.copies:
             values |= judge.copies(pixels, options.copies)
         every = [region for pictures in regions.values() for region in pictures]
@@ -208,9 +212,9 @@ def main() -> None:
             if lag + 14 <= 3 * min(min(region.shape[1:]) for region in every) // 4:
                 values[f"prominence_at_{lag}"] = round(prominence(every, lag), 2)
         show(what.name + (f", {calls} calls" if calls else ""), values)
-        by_label = judge.agreement(pixels, labels)
+        by_label = judge.agreement(pixels, wanted, classes)
         show("  agreement by label", {name: f"{found:.2f} (real {real:.2f})" for name, found, real in
-                                      zip(judge.names, by_label.tolist(), real_agreement.tolist())})
+                                      zip(labels, by_label.tolist(), real_agreement.tolist())})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Crops of materials: a folder a class of textures, some of which wrap without a seam."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -44,16 +45,21 @@ class Materials:
     sample = IMAGE
     picture, augmented = staticmethod(to_bytes), staticmethod(shifted_and_mirrored)
 
-    def __init__(self, folder: Path, part: str = "train", power: float = 0.5):
+    def __init__(self, folder: Path, part: str = "train", power: float = 0.5, labels: Path | None = None):
         """part: train, or held_out, the tenth that no training sees. Labels are drawn as often as the number of their files, to
-        this power, has it: 1/2 draws small classes more often than their files would have it, large ones less; 0 all alike."""
+        this power, has it: 1/2 draws small classes more often than their files would have it, large ones less; 0 all alike.
+        labels: a JSON file, {label: [CLASS/FILE, ...]}; else each folder is a label, of all its files."""
         from PIL import Image
 
-        self.held_out = Materials(folder, "held_out") if part == "train" else None
-        self.names = sorted(p.name for p in folder.iterdir() if p.is_dir())
+        self.held_out = Materials(folder, "held_out") if part == "train" and labels is None else None
+        if labels is None:
+            files = {p.name: sorted(p.iterdir()) for p in sorted(folder.iterdir()) if p.is_dir()}
+        else:
+            files = {name: [folder / file for file in chosen] for name, chosen in json.loads(labels.read_text()).items()}
+        self.names = list(files)
         seamless, cut = [], []
         for label, name in enumerate(self.names):
-            for file in sorted((folder / name).iterdir()):
+            for file in files[name]:
                 if file.suffix.lower() not in PICTURES or held_out(file) != (part == "held_out"):
                     continue
                 try:
@@ -66,17 +72,18 @@ class Materials:
                 whole = image.width == image.height and wraps(np.asarray(square))
                 size = SIDE if whole else SIDE + SLACK
                 pixels = np.asarray(square.resize((size, size), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
-                (seamless if whole else cut).append((pixels, label))
+                (seamless if whole else cut).append((pixels, label, name in TURNED))
+        missing = set(range(len(self.names))) - {label for _, label, _ in seamless + cut}
+        if labels is not None and missing:
+            raise SystemExit(f"{labels}: '{self.names[missing.pop()]}' has no picture to {part} with")
         if not seamless and not cut:
             raise SystemExit(f"{folder}: no pictures ({', '.join(sorted(PICTURES))}) in its folders to {part} with")
-        self.labels = torch.tensor([label for _, label in seamless + cut])
-        self.seamless = self._stack([pixels for pixels, _ in seamless], SIDE)
-        self.cut = self._stack([pixels for pixels, _ in cut], SIDE + SLACK)
+        self.labels = torch.tensor([label for _, label, _ in seamless + cut])
+        self.seamless = self._stack([pixels for pixels, _, _ in seamless], SIDE)
+        self.cut = self._stack([pixels for pixels, _, _ in cut], SIDE + SLACK)
         self.source = (f"{folder.name}, {len(self.labels)} pictures, of which {len(seamless)} wrap" +
                        (", a tenth of the files held out" if part == "train" else ""))
-        turned = torch.tensor([name in TURNED for name in self.names])
-        self.turned = turned[self.labels]
-        self._colours: Tensor | None = None
+        self.turned = torch.tensor([turned for _, _, turned in seamless + cut])
         self.chances = torch.bincount(self.labels).float().pow(power - 1)[self.labels]
 
     @staticmethod
@@ -89,7 +96,8 @@ class Materials:
     @property
     def sheet(self) -> tuple[int, int]:
         """Rows and columns of a sheet of samples: one of every label."""
-        return 2, -(-len(self.names) // 2)
+        columns = min(12, len(self.names))
+        return -(-len(self.names) // columns), columns
 
     def sigma_data(self) -> float:
         """Standard deviation of all pixel values about their common mean, in units of [-1, 1]."""
@@ -101,12 +109,22 @@ class Materials:
         scale = scale or 1 + int(torch.randint(2, ()))
         return self.crops_of(torch.multinomial(self.chances, count * scale**2, replacement=True), scale)
 
-    def nearest(self, colours: Tensor, labels: Tensor) -> Tensor:
-        """Of each row, the picture of its label whose mean colour is nearest to [N, 3]; of any label where it is none."""
-        if self._colours is None:
-            self._colours = torch.cat([p.float().mean(dim=(2, 3)).cpu() for p in (self.seamless, self.cut)]) / 127.5 - 1
-        other = (self.labels != labels.unsqueeze(1)) & (labels < len(self.names)).unsqueeze(1)
-        return (torch.cdist(colours, self._colours) + 1e3 * other).argmin(dim=1)
+    def wholes(self) -> Tensor:
+        """Every picture as it is, [N, 3, 128, 128] in [-1, 1]; of those that don't wrap, the middle."""
+        edge = SLACK // 2
+        return torch.cat([self.seamless, self.cut[:, :, edge:-edge, edge:-edge]]).float() / 127.5 - 1
+
+    def regularity(self) -> Tensor:
+        """Of every picture, how far it is like itself somewhere between 40 and 64 pixels away: its highest autocorrelation, [N].
+        0.05 for sand, 0.9 for bricks."""
+        grey = self.wholes().mean(dim=1)
+        grey = grey - grey.mean(dim=(1, 2), keepdim=True)
+        products = torch.fft.irfft2(torch.fft.rfft2(grey, s=(2 * SIDE, 2 * SIDE)).abs().square())
+        lags = torch.arange(-64, 65)
+        pairs = (SIDE - lags.abs()).view(-1, 1) * (SIDE - lags.abs())
+        found = products[:, lags][:, :, lags] / pairs
+        far = torch.maximum(lags.abs().view(-1, 1), lags.abs()) >= 40
+        return found[:, far].amax(dim=1) / found[:, 64, 64].clamp(min=1e-9)
 
     def crops_of(self, index: Tensor, scale: int = 1) -> Crops:
         """A crop of every picture of the index. Those that wrap are rolled; of the others, all counts but what is beside the

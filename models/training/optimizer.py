@@ -44,6 +44,6 @@ def optimizers(network: nn.Module, muon: float, adam: float) -> list[torch.optim
     """Muon for what maps features to features; Adam for the ends of the network, norms, biases and embeddings."""
     ends = {"stem.weight", "out.weight", "label.weight"}
     named = list(network.named_parameters())
-    matrices = [p for n, p in named if p.dim() > 1 and n not in ends]
-    rest = [p for n, p in named if p.dim() <= 1 or n in ends]
+    matrices = [p for n, p in named if p.dim() > 1 and n not in ends and not n.startswith("places.")]
+    rest = [p for n, p in named if p.dim() <= 1 or n in ends or n.startswith("places.")]
     return [Muon(matrices, lr=muon), torch.optim.Adam(rest, lr=adam, betas=(0.9, 0.99), eps=1e-12)]

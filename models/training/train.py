@@ -12,13 +12,13 @@ import checkpoint
 import data
 from diffusion import SIGMA_MAX, SIGMA_MIN, Denoiser, heun, karras_levels
 from distillation import Discriminator, Distillation
-from equivariant import EquivariantConfig
+from equivariant import EquivariantConfig, EquivariantUNet
 from materials import Dataset, Materials
 from network import UNetConfig
 from optimizer import optimizers
-from perceptual import FINE, MULTISCALE, PerceptualNetwork, train_perceptual
+from perceptual import FINE, MULTISCALE, Layers, PerceptualNetwork, train_perceptual
 from songs import Songs
-from textures import TextureDistillation
+from textures import TextureLoss
 from trainer import OutOfTime, train
 
 Config = UNetConfig | EquivariantConfig
@@ -66,6 +66,8 @@ def train_teacher(pictures: Dataset, config: Config, options: argparse.Namespace
     torch.manual_seed(options.seed)
     network = config.build().to(device, memory_format=torch.channels_last)
     about = describe(pictures, config, boundary=0.0)
+    if options.model == "materials":
+        tell_places(network, pictures)
     if options.start_from:
         about["images"] = start_from(options.start_from, network)
     denoiser = Denoiser(network, sigma_data, boundary=0.0)
@@ -102,29 +104,42 @@ def train_teacher(pictures: Dataset, config: Config, options: argparse.Namespace
     return Denoiser(average, sigma_data, 0.0)
 
 
-def train_student(pictures: Dataset, config: Config, teacher: Denoiser, perceptual: PerceptualNetwork,
+REGULAR = 0.4  # least regularity of a label's pictures, their mean, with which the network is told of the place
+
+
+def tell_places(network: EquivariantUNet, pictures: Materials) -> None:
+    total = torch.zeros(len(pictures.names)).index_add(0, pictures.labels, pictures.regularity())
+    mean = total / torch.bincount(pictures.labels, minlength=len(total))
+    network.regular[:-1] = (mean >= REGULAR).float()
+
+
+def train_student(pictures: Dataset, config: Config, teacher: Denoiser | None, perceptual: PerceptualNetwork,
                   options: argparse.Namespace) -> Denoiser:
-    """The teacher's network, tuned into a consistency function: the identity at sigma_min."""
-    device, sigma_data = options.device, teacher.sigma_data
+    """A consistency function: the identity at sigma_min. Of garments, the teacher's network is tuned into one; of materials it
+    learns from the pictures alone."""
+    device, sigma_data = options.device, pictures.sigma_data()
     torch.manual_seed(options.seed)
     network = config.build().to(device, memory_format=torch.channels_last)
-    network.load_state_dict(teacher.network.state_dict())
     about = describe(pictures, config, boundary=SIGMA_MIN)
+    if options.model == "materials":
+        tell_places(network, pictures)
+    if teacher is not None:
+        network.load_state_dict(teacher.network.state_dict())
     if options.start_student_from:
         about["images"] = start_from(options.start_student_from, network)
     compiled = torch.compile(Denoiser(network, sigma_data, SIGMA_MIN), dynamic=False, disable=options.no_compile)
-    teacher = torch.compile(teacher.requires_grad_(False).eval(), dynamic=False, disable=options.no_compile)
     features = torch.compile(perceptual.features, dynamic=False, disable=options.no_compile)
-    given = {"batch": options.student_batch, "pool": options.pool, "seed": options.seed, "device": device}
     learning, discriminator = optimizers(network, muon=options.muon, adam=options.adam), None
-    if options.model == "materials":
-        loss = TextureDistillation(compiled, teacher, features, pictures, **given)
+    if teacher is None:
+        loss = TextureLoss(compiled, features, pictures, batch=options.student_batch, device=device)
     else:
+        teacher = torch.compile(teacher.requires_grad_(False).eval(), dynamic=False, disable=options.no_compile)
         with torch.no_grad():
             channels = [f.shape[1] for f in perceptual.features(torch.zeros(2, *pictures.shape, device=device))]
         discriminator = Discriminator(channels, config.labels).to(device)
         learning.append(torch.optim.Adam(discriminator.parameters(), lr=1e-3, betas=(0.5, 0.99)))
-        loss = Distillation(compiled, teacher, features, discriminator, pictures, **given)
+        loss = Distillation(compiled, teacher, features, discriminator, pictures, batch=options.student_batch,
+                            pool=options.pool, seed=options.seed, device=device)
 
     def sheet(average, path):
         write_sheet(Denoiser(average, sigma_data, SIGMA_MIN), pictures, device, path)
@@ -136,18 +151,22 @@ def train_student(pictures: Dataset, config: Config, teacher: Denoiser, perceptu
     return Denoiser(average, sigma_data, SIGMA_MIN)
 
 
+def report(pictures: Dataset) -> None:
+    print(f"{pictures.source}; {len(pictures.names)} labels; sigma_data {pictures.sigma_data()}", flush=True)
+
+
 # Materials have 5 to 20 times the pixels of garments, so that fewer do.
 DEFAULTS = {"garments": {"teacher_images": 2_000_000, "student_images": 2_000_000, "perceptual_images": 600_000, "batch": 128,
                          "student_batch": 128, "pool": 2048, "sheet_every": 100_000},
             "materials": {"teacher_images": 500_000, "student_images": 500_000, "perceptual_images": 30_000, "batch": 32,
-                          "student_batch": 16, "pool": 256, "sheet_every": 10_000},
+                          "student_batch": 16, "sheet_every": 10_000},
             "songs": {"teacher_images": 2_000_000, "student_images": 1_000_000, "perceptual_images": 100_000, "batch": 64,
                       "student_batch": 64, "pool": 1024, "sheet_every": 50_000}}
 
 
 def by_model(name: str) -> str:
     """For the help."""
-    return ", ".join(f"{defaults[name]} for {model}" for model, defaults in DEFAULTS.items())
+    return ", ".join(f"{defaults[name]} for {model}" for model, defaults in DEFAULTS.items() if name in defaults)
 
 
 def parse() -> argparse.Namespace:
@@ -157,6 +176,8 @@ def parse() -> argparse.Namespace:
                         "songs: rolls of four bars for voice and piano")
     parser.add_argument("--data", type=Path, help="a folder a class, or an .npz (images, labels); default Fashion-MNIST. "
                         "Of materials: a folder a class. Of songs: lieder.jsonl.xz")
+    parser.add_argument("--labels", type=Path, metavar="JSON", help="of materials: {label: [CLASS/FILE, ...]}, the pictures that each "
+                        "label is to look like (default: every folder is a label, of all its pictures)")
     parser.add_argument("--size", type=int, help="side of the garments of a folder, pixels; default: the first picture's")
     parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints, logs and sheets (default %(default)s)")
     parser.add_argument("--teacher-images", type=int, help=f"training pictures drawn (default {by_model('teacher_images')})")
@@ -169,8 +190,8 @@ def parse() -> argparse.Namespace:
                         help="begin the student from an earlier student's weights instead of the teacher's")
     parser.add_argument("--batch", type=int, help=f"pictures a step (default {by_model('batch')})")
     parser.add_argument("--student-batch", type=int, help=f"the same for the student (default {by_model('student_batch')})")
-    parser.add_argument("--muon", type=float, default=5e-4, help="step of the matrices (default %(default)s)")
-    parser.add_argument("--adam", type=float, default=1e-3, help="step of all else (default %(default)s)")
+    parser.add_argument("--muon", type=float, default=5e-4, help="step of the matrices (default %(default)s; 1e-3 is good for materials)")
+    parser.add_argument("--adam", type=float, default=1e-3, help="step of all else (default %(default)s; 2e-3 for materials)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--minutes", type=float, default=math.inf,
                         help="stop after so many with a checkpoint; the same command goes on from there")
@@ -201,24 +222,34 @@ def main() -> None:
     options = parse()
     if options.threads:
         torch.set_num_threads(options.threads)
-    if options.model == "materials":
-        pictures = Materials(options.data).to(options.device)
-        widths = (16, 24, 32) if options.smoke else EquivariantConfig.widths
-        config = EquivariantConfig(channels=3, labels=len(pictures.names), widths=widths)
-    elif options.model == "songs":
-        pictures = Songs(options.data)
-        config = UNetConfig(channels=4, labels=len(pictures.names), fold=4, widths=(32, 32) if options.smoke else (96, 160))
-    else:
-        pictures = data.load(options.data, options.size)
-        config = UNetConfig(channels=pictures.shape[0], labels=len(pictures.names))
-    print(f"{pictures.source}; {len(pictures.names)} labels; sigma_data {pictures.sigma_data()}")
+
+    def train_perceptual_on(pictures: Dataset, layers: Layers) -> PerceptualNetwork:
+        return train_perceptual(pictures, layers, images=options.perceptual_images, batch=options.batch, folder=options.output,
+                                seed=options.seed, device=options.device, compiled=not options.no_compile,
+                                deadline=options.deadline)
+
     try:
-        teacher = train_teacher(pictures, config, options)
-        layers = MULTISCALE if options.model == "materials" else FINE
-        perceptual = train_perceptual(pictures, layers, images=options.perceptual_images, batch=options.batch,
-                                      folder=options.output, seed=options.seed, device=options.device,
-                                      compiled=not options.no_compile, deadline=options.deadline)
-        train_student(pictures, config, teacher, perceptual, options)
+        if options.model == "materials":
+            # The classifier tells the folders apart; what is drawn has the finer labels.
+            perceptual = train_perceptual_on(Materials(options.data).to(options.device), MULTISCALE)
+            pictures = Materials(options.data, power=0, labels=options.labels).to(options.device)
+            config = EquivariantConfig(labels=len(pictures.names))
+            if options.smoke:
+                config = EquivariantConfig(labels=len(pictures.names), widths=(16, 24, 32), looks=(2, 1, 0), embedding=16)
+            report(pictures)
+            train_student(pictures, config, None, perceptual, options)
+            train_teacher(pictures, config, options)
+        else:
+            if options.model == "songs":
+                pictures = Songs(options.data)
+                config = UNetConfig(channels=4, labels=len(pictures.names), fold=4,
+                                    widths=(32, 32) if options.smoke else (96, 160))
+            else:
+                pictures = data.load(options.data, options.size)
+                config = UNetConfig(channels=pictures.shape[0], labels=len(pictures.names))
+            report(pictures)
+            teacher = train_teacher(pictures, config, options)
+            train_student(pictures, config, teacher, train_perceptual_on(pictures, FINE), options)
     except OutOfTime:
         print(f"stopped after {options.minutes:g} minutes; the same command goes on from there")
 

@@ -313,18 +313,19 @@ class Export(unittest.TestCase):
         self.assertEqual(moved(torch.ones(3, 1, 4, 4, device="meta"), torch.ones(3, device="meta")).shape, (3, 1, 4, 4))
 
     def test_materials_are_exported(self):
-        config = EquivariantConfig(channels=3, labels=2, widths=(8, 8))
+        config = EquivariantConfig(channels=3, labels=2, widths=(8, 8), looks=(2, 2), embedding=8, period=16)
         file, model = self.folder / "teacher.average", self.folder / "model.pt"
         weights = config.build().requires_grad_(False)
         for parameter in weights.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))  # none is zero any more
-        save_average({"network": describe(config), "shape": [3, 16, 24], "names": ["moss", "rust"], "sigma_data": 0.5,
+        weights.regular[0] = 1
+        save_average({"network": describe(config), "shape": [3, 16, 32], "names": ["moss", "rust"], "sigma_data": 0.5,
                       "boundary": 0.0, "data": "none", "images": 1}, weights, file)
         result = self.run_export("trained", file, model, "--half")
         self.assertEqual(result.returncode, 0, result.stderr)
         about = self.metadata(model)
         self.assertEqual(about["sample"] | {"range": None}, {
-            "modality": "image", "shape": [3, "H", "W"], "range": None, "multiple": 8, "default": {"H": 16, "W": 24},
+            "modality": "image", "shape": [3, "H", "W"], "range": None, "multiple": 16, "default": {"H": 16, "W": 32},
             "halo": config.halo()})
         self.assertEqual(about["conditions"], [{"name": "label", "kind": "class", "count": 2, "names": ["moss", "rust"],
                                                 "encoding": "index", "null": 2, "map": True}])

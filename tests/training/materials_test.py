@@ -1,6 +1,7 @@
 """The network of the materials knows no place: it shifts with its input, sees no further than its halo, and a label map that
 is the same everywhere is a label. Its crops: which files are held out, what wraps, what counts."""
 
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -12,13 +13,13 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models" / "training"))
 from equivariant import EquivariantConfig, EquivariantUNet  # noqa: E402
 from materials import SEAM, SIDE, Materials, held_out, wraps  # noqa: E402
-from textures import projections, sliced_distance  # noqa: E402
+from textures import Moments, patches, sliced_distance  # noqa: E402
 
 torch.set_num_threads(1)
 ROUNDING = 1e-5  # of float32 sums that are added in another order, relative to the largest value; seen: 1e-6
-CONFIGS = [EquivariantConfig(channels=3, labels=4, widths=(16, 24, 32)),
-           EquivariantConfig(channels=1, labels=2, fold=2, widths=(8, 16), blocks=2),
-           EquivariantConfig(channels=2, labels=1, fold=4, widths=(16,))]
+CONFIGS = [EquivariantConfig(channels=3, labels=4, widths=(16, 24, 32), looks=(2, 1, 0), embedding=16, period=32),
+           EquivariantConfig(channels=1, labels=2, fold=2, widths=(8, 16), looks=(1, 2), embedding=8, period=8),
+           EquivariantConfig(channels=2, labels=1, fold=4, widths=(16,), looks=(2,), embedding=16, period=32)]
 
 
 def network_of(config: EquivariantConfig, wrap: bool) -> EquivariantUNet:
@@ -27,6 +28,7 @@ def network_of(config: EquivariantConfig, wrap: bool) -> EquivariantUNet:
     network = config.build(wrap).eval().requires_grad_(False)
     for parameter in network.parameters():
         parameter.add_(0.1 * torch.randn_like(parameter))
+    network.regular[0] = 1  # a label that is told of the place, and others that are not
     return network
 
 
@@ -143,20 +145,31 @@ with tempfile.TemporaryDirectory() as temporary:
                 assert (weight[outside] == 0).all() and (weight[~outside] > 0).all()
                 assert (x[:, 0] < x[:, -1]).all()
 
-    # The picture of the label whose colour is nearest, however near those of others are; without a label, of any.
-    waves_colour, slope_colour = (torch.full((3,), float(p.mean()) / 127.5 - 1) for p in (waves, slope))
-    colours = torch.stack([waves_colour, slope_colour, slope_colour])
-    found = train.nearest(colours, torch.tensor([1, 1, 2]))
-    assert (train.labels[found[:2]] == 1).all() and train.labels[found[2]] == 1, train.labels[found]
+    # Labels that a file lists have the pictures that it lists, without those that are held out.
+    told = [held_out(folder / "roof" / f"{i}.png") for i in range(40)]
+    chosen = folder / "labels.json"
+    chosen.write_text(json.dumps({"slope": [f"roof/{i}.png" for i in range(40)], "waves": [f"marble/{told.index(False)}.png"] +
+                                  [f"roof/{told.index(False)}.png"]}))
+    listed = Materials(folder, labels=chosen, power=0)
+    assert listed.names == ["slope", "waves"] and (listed.labels == 0).sum() == told.count(False), listed.labels
+    assert torch.allclose(torch.zeros(2).index_add(0, listed.labels, listed.chances), torch.ones(2))
+    whole = listed.wholes()
+    assert whole.shape == (len(listed), 3, SIDE, SIDE) and (whole[-1].diff(dim=1) >= 0).all() and not (whole[0].diff(dim=1) >= 0).all()
 print("crops and split")
 
 # Of samples of N(0, 1) and N(1, 2^2), the squared Wasserstein distance is 1 + (2 - 1)^2, here in units of the latter's variance, 4.
 # 100,000 samples: the standard errors of mean and deviation are 0.007 and 0.005, which move it by 0.006.
 torch.manual_seed(0)
-a, b = torch.randn(1, 100_000, 1), 1 + 2 * torch.randn(1, 100_000, 1)
+a, b = torch.randn(1, 1, 100_000), 1 + 2 * torch.randn(1, 1, 100_000)
 assert abs(sliced_distance(a, b) - 0.5) < 0.02, sliced_distance(a, b)
-assert sliced_distance(a, a[:, torch.randperm(100_000)]) == 0
+assert sliced_distance(a, a[:, :, torch.randperm(100_000)]) == 0
 
+# Two features of variances 4 and 1, uncorrelated: a mean that is off by 1 is 1 of the trace, 5; and adds 1 to one element of a
+# covariance whose squares sum to 17.
+maps = torch.tensor([[[2.0, -2.0, 2.0, -2.0], [1.0, 1.0, -1.0, -1.0]]]).view(1, 2, 2, 2)
+moments, shift = Moments(maps), torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+assert moments.distance(maps, torch.tensor([0])) < 1e-12
+assert abs(moments.distance(maps + shift, torch.tensor([0])) - (1 / 5 + 1 / 17)) < 1e-6
 
 
 def noise(grain: int) -> torch.Tensor:
@@ -166,7 +179,7 @@ def noise(grain: int) -> torch.Tensor:
 
 
 def distance(x: torch.Tensor, y: torch.Tensor) -> float:
-    return float(sum(sliced_distance(p, q) for p, q in zip(projections(x, [x], 0), projections(y, [y], 0))))
+    return float(sum(sliced_distance(p, q) for p, q in zip(patches(x, 0), patches(y, 0))).mean())
 
 
 # A texture is near to another piece of itself, and far from one of the same values in another order.
