@@ -37,7 +37,7 @@ try:
             browser.execute_cdp_cmd("Emulation.setEmulatedMedia",
                                     {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
             browser.get(f"{address}/{query}")
-            for shown in (there, ".models label:last-child img[src]"):
+            for shown in (there, ".cards label:last-child img[src]"):
                 WebDriverWait(browser, 60).until(lambda _: browser.find_elements(By.CSS_SELECTOR, shown))
             browser.execute_async_script("setTimeout(arguments[0], 500)")  # what fades in has come
             browser.save_screenshot(str(folder / file))

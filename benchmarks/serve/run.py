@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How many pictures `onestep serve` hands out: requests a second and latency for 1, 8 and 64 clients that each ask for one picture
-after the other, with samples that wait run together and one at a time (--batch 1), in turn. Then a soak, with the server's memory.
+after the other, with samples that wait run together and one at a time (--batch 1), in turn.
 
-Usage: .venv/bin/python benchmarks/serve/run.py [ONESTEP] [--model fashion] [--seconds 5] [--rounds 3] [--soak SECONDS]
+Usage: .venv/bin/python benchmarks/serve/run.py [ONESTEP] [--model fashion] [--seconds 5] [--rounds 3]
 Needs Debian's wrk. Prints Markdown."""
 
 import argparse
@@ -13,14 +13,12 @@ import statistics
 import subprocess
 import tempfile
 import urllib.request
-from pathlib import Path
 
 parser = argparse.ArgumentParser()
 parser.add_argument("onestep", nargs="?", default="build/src/onestep")
 parser.add_argument("--model", default="fashion")
 parser.add_argument("--seconds", type=float, default=5)
 parser.add_argument("--rounds", type=int, default=3)
-parser.add_argument("--soak", type=float, default=0, help="seconds")
 arguments = parser.parse_args()
 
 # Every request another seed, as clients would.
@@ -48,10 +46,6 @@ def load(address, clients, seconds, script):
     out = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{round(seconds)}s", "--timeout", "60s", "-s", script, address],
                          capture_output=True, text=True, check=True).stdout
     return [float(word) for word in out.split("RESULT ")[1].split()]
-
-
-def memory(process):
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text()).group(1)) / 1024
 
 
 def batch_seconds(address):
@@ -83,13 +77,6 @@ with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         ratio = statistics.median(a[0] / b[0] for a, b in zip(found[clients, "together"], found[clients, "one at a time"]))
         print(f"| {clients} | {way} | {rate:.0f} | {p50:.1f} | {p99:.1f} | {size:.1f} | {batch:.1f} | {errors:.0f} | "
               + (f"{ratio:.2f}" if way == "together" else "") + " |")
-    if arguments.soak:
-        process, address = servers["together"]
-        print(f"\nA soak of {arguments.soak:.0f} s with 64 clients, memory in MiB every tenth of it:", end=" ")
-        for _ in range(10):
-            errors = load(address, 64, arguments.soak / 10, script.name)[4]
-            print(f"{memory(process):.0f}" + (f" ({errors:.0f} errors)" if errors else ""), end=" ", flush=True)
-        print()
     for process, _ in servers.values():
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

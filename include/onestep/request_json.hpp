@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "onestep/generator.hpp"
@@ -30,6 +31,9 @@ std::string to_json(const Request& request, const ModelInfo& info);
 /// The label of that name, whatever the case where no other differs by it alone, or of that index. Throws Error
 /// (usage), listing the labels there are.
 std::int64_t find_label(const std::string& label, const ModelInfo& info);
+
+/// The name by which find_label finds a label; none where it has no name, or shares it with another.
+std::optional<std::string> name_of_label(std::int64_t label, const ModelInfo& info);
 
 /// As make_sampler; an empty name is that of the model's default sampler.
 Sampler make_sampler_for(const ModelInfo& info, const std::string& name, Levels levels,

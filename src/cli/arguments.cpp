@@ -151,18 +151,8 @@ void SamplerArguments::apply_to(Request& request, const ModelInfo& info) const {
   request.force = force;
 }
 
-std::pair<std::int64_t, std::int64_t> parse_extent(const std::string& text) {
-  const std::size_t cross = std::min(text.find('x'), text.size());
-  const auto width = parse_whole(text.substr(0, cross));
-  const auto height = parse_whole(text.substr(std::min(cross + 1, text.size())));
-  constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();
-  if (!width || !height || *width < 1 || *height < 1 || *width > most || *height > most)
-    refuse("--size " + text + " must be WIDTHxHEIGHT, each in [1, 2147483647], such as 640x480");
-  return {static_cast<std::int64_t>(*width), static_cast<std::int64_t>(*height)};
-}
-
 std::map<std::string, std::int64_t> parse_size(const std::string& text, const ModelInfo& info) {
-  const auto [width, height] = parse_extent(text);
+  const auto [width, height] = parse_extent(text, "--size");
   if (info.data.modality != Modality::image)
     refuse("--size is for pictures; " + info.name + " makes " + name_of(info.data.modality));
   std::map<std::string, std::int64_t> sizes;
@@ -227,11 +217,6 @@ std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, 
                    draws == 1 ? file : file + ": draw " + std::to_string(draw));
   }
   return {std::move(array.values), count};
-}
-
-std::string label_name(std::int64_t label, const ModelInfo& info) {
-  const auto i = static_cast<std::size_t>(label);
-  return i < info.label_names.size() ? info.label_names[i] : std::to_string(label);
 }
 
 }  // namespace onestep

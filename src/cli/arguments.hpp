@@ -45,13 +45,7 @@ std::pair<std::vector<float>, std::int64_t> read_noise(const std::string& file, 
 /// The texts of --tokens: whole numbers between blanks, a text a line. Throws Error (file).
 std::vector<std::vector<std::int64_t>> read_tokens(const std::string& file);
 
-/// "640x480". Throws Error (usage).
-std::pair<std::int64_t, std::int64_t> parse_extent(const std::string& text);
-
 /// "640x480", the width and the height of what is saved, as the model's free sizes. Throws Error (usage).
 std::map<std::string, std::int64_t> parse_size(const std::string& text, const ModelInfo& info);
-
-/// The label's name, or its index where it has none.
-std::string label_name(std::int64_t label, const ModelInfo& info);
 
 }  // namespace onestep

@@ -23,8 +23,8 @@ constexpr int tile_side = 256;  // what viewers of maps take
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// "-1200,40"
-std::pair<std::int64_t, std::int64_t> parse_place(const std::string& text) {
+/// "-1200,40". Nothing where it is none.
+std::optional<std::pair<std::int64_t, std::int64_t>> parse_place(const std::string& text) {
   const std::size_t comma = std::min(text.find(','), text.size());
   const auto whole = [](std::string number) -> std::optional<std::int64_t> {
     const bool negative = number.starts_with('-');
@@ -33,8 +33,18 @@ std::pair<std::int64_t, std::int64_t> parse_place(const std::string& text) {
     return negative ? -static_cast<std::int64_t>(*value) : static_cast<std::int64_t>(*value);
   };
   const auto x = whole(text.substr(0, comma)), y = whole(text.substr(std::min(comma + 1, text.size())));
-  if (!x || !y) refuse("--at " + text + " must be X,Y, whole numbers in [-2^31, 2^31), such as -1200,40");
-  return {*x, *y};
+  if (!x || !y) return {};
+  return std::pair(*x, *y);
+}
+
+/// "-1200,40,640x480"
+Rectangle parse_rectangle(const std::string& text) {
+  const std::size_t comma = std::min(text.rfind(','), text.size());
+  const auto place = parse_place(text.substr(0, comma));
+  if (!place)
+    refuse("--label-map-place " + text + " must be X,Y,WIDTHxHEIGHT, whole numbers, such as -1200,40,640x480");
+  const auto [width, height] = parse_extent(text.substr(std::min(comma + 1, text.size())), "--label-map-place");
+  return {place->first, place->second, width, height};
 }
 
 /// The colour that stands for a label: hues as far from each other as can be, however many there are, in three
@@ -154,17 +164,21 @@ class TilePyramid {
 
 }  // namespace
 
+std::string colour_text(std::int64_t label) {
+  std::array<char, 8> text{};
+  const auto [red, green, blue] = colour_of_label(label);
+  std::snprintf(text.data(), text.size(), "#%02x%02x%02x", red, green, blue);
+  return text.data();
+}
+
 std::vector<std::string> list_of_label_colours(const ModelInfo& info) {
   const ConditionInfo* label = find_condition(info, ConditionKind::label);
   if (!label || !label->map) refuse("--label-map: " + info.name + " takes no map of labels");
   std::vector<std::string> lines;
   for (std::int64_t i = 0; i < info.label_count; ++i) {
-    std::array<char, 8> colour{};
-    const auto [red, green, blue] = colour_of_label(i);
-    std::snprintf(colour.data(), colour.size(), "#%02x%02x%02x", red, green, blue);
     const auto place = static_cast<std::size_t>(i);
     const std::string name = place < info.label_names.size() ? info.label_names[place] : std::to_string(i);
-    lines.push_back(std::string(colour.data()) + "  " + name);
+    lines.push_back(colour_text(i) + "  " + name);
   }
   return lines;
 }
@@ -180,10 +194,12 @@ void CanvasArguments::add_to(CLI::App& command) {
                      "in place of --output: a folder for z/x/y.png of 256x256 pixels, as viewers of maps read them");
   command.add_option("--label-map", label_map,
                      "a small picture, spread over the --size, whose colours stand for labels; `help` lists them");
+  command.add_option("--label-map-place", label_map_place,
+                     "X,Y,WIDTHxHEIGHT: the part of the plane over which it is spread (default: what is drawn)");
 }
 
 bool CanvasArguments::wanted(const ModelInfo& info, bool noise) const {
-  if (seamless || !at.empty() || !tiles.empty() || !label_map.empty()) {
+  if (seamless || !at.empty() || !tiles.empty() || !label_map.empty() || !label_map_place.empty()) {
     if (size.empty()) refuse("--seamless, --at, --tiles and --label-map need --size WIDTHxHEIGHT");
     if (noise) refuse("--noise is for samples; the noise of a plane belongs to its places");
     return true;
@@ -191,7 +207,7 @@ bool CanvasArguments::wanted(const ModelInfo& info, bool noise) const {
   if (size.empty() || noise) return false;
   if (info.sample.halo) return true;
   const bool free = !default_sizes(info.sample).empty();
-  const auto [width, height] = parse_extent(size);
+  const auto [width, height] = parse_extent(size, "--size");
   return !free && info.data.modality == Modality::image &&
          (width != info.data.shape[2] || height != info.data.shape[1]);
 }
@@ -215,15 +231,25 @@ CanvasOutput draw_canvases(
   if (info.data.modality != Modality::image)
     refuse("--size is for pictures; " + info.name + " makes " + name_of(info.data.modality));
   CanvasOutput output;
-  const auto [width, height] = parse_extent(arguments.size);
+  const auto [width, height] = parse_extent(arguments.size, "--size");
   output.rectangle = {0, 0, width, height};
-  if (!arguments.at.empty()) std::tie(output.rectangle.x, output.rectangle.y) = parse_place(arguments.at);
+  if (!arguments.at.empty()) {
+    const auto place = parse_place(arguments.at);
+    if (!place) refuse("--at " + arguments.at + " must be X,Y, whole numbers in [-2^31, 2^31), such as -1200,40");
+    std::tie(output.rectangle.x, output.rectangle.y) = *place;
+  }
   CanvasOptions options;
   if (arguments.seamless) {
     options.period_width = width;
     options.period_height = height;
   }
-  if (!arguments.label_map.empty()) options.label_map = read_label_map(arguments.label_map, output.rectangle, info);
+  if (!arguments.label_map_place.empty() && arguments.label_map.empty())
+    refuse("--label-map-place is the place of a --label-map, which is missing");
+  if (!arguments.label_map.empty()) {
+    const Rectangle place =
+        arguments.label_map_place.empty() ? output.rectangle : parse_rectangle(arguments.label_map_place);
+    options.label_map = read_label_map(arguments.label_map, place, info);
+  }
   const auto canvas_of = [&](std::size_t i) {
     Request one = request;
     one.seeds = {request.seeds[i]};

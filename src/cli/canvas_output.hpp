@@ -14,7 +14,7 @@ namespace onestep {
 
 /// What `generate` takes to draw a part of an endless plane in place of a sample.
 struct CanvasArguments {
-  std::string size, at, tiles, label_map;
+  std::string size, at, tiles, label_map, label_map_place;
   bool seamless = false;
 
   void add_to(CLI::App& command);
@@ -40,6 +40,9 @@ CanvasOutput draw_canvases(
     const Generator& generator, const Request& request, const CanvasArguments& arguments,
     const std::function<std::string(std::uint64_t seed)>& file_of,
     const std::function<std::vector<std::pair<std::string, std::string>>(nlohmann::ordered_json)>& texts, bool quiet);
+
+/// The colour that stands for a label in a --label-map: "#rrggbb".
+std::string colour_text(std::int64_t label);
 
 /// A line a label: the colour that stands for it in a --label-map, and its name.
 std::vector<std::string> list_of_label_colours(const ModelInfo& info);

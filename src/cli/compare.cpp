@@ -159,7 +159,7 @@ void run(const Arguments& arguments) {
   }
   const ModelInfo& first = generators.at(runs.front().model).info();
   std::optional<std::pair<std::int64_t, std::int64_t>> size;
-  if (!arguments.size.empty()) size = parse_extent(arguments.size);
+  if (!arguments.size.empty()) size = parse_extent(arguments.size, "--size");
   const auto seeds = choose_seeds(arguments.seeds, arguments.count, size ? 3 : 10);
   if (seeds.size() > 1000) {
     throw Error(ErrorKind::usage, std::to_string(seeds.size()) + " columns: a comparison has at most 1000");

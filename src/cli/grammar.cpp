@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "require.hpp"
 
@@ -23,6 +24,16 @@ std::optional<std::uint64_t> parse_whole(const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+std::pair<std::int64_t, std::int64_t> parse_extent(const std::string& text, const std::string& name) {
+  const std::size_t cross = std::min(text.find('x'), text.size());
+  const auto width = parse_whole(text.substr(0, cross));
+  const auto height = parse_whole(text.substr(std::min(cross + 1, text.size())));
+  constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();
+  if (!width || !height || *width < 1 || *height < 1 || *width > most || *height > most)
+    refuse(name + " " + text + " must be WIDTHxHEIGHT, each in [1, 2147483647], such as 640x480");
+  return {static_cast<std::int64_t>(*width), static_cast<std::int64_t>(*height)};
 }
 
 std::vector<std::uint64_t> parse_seeds(const std::string& text) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace onestep {
@@ -11,6 +12,9 @@ namespace onestep {
 
 /// "64" -> 64; nothing where the text is no whole number of 0 or more, or one above 2^64 - 1.
 std::optional<std::uint64_t> parse_whole(const std::string& text);
+
+/// "640x480" -> 640, 480. Throws Error (usage), which calls it `name`.
+std::pair<std::int64_t, std::int64_t> parse_extent(const std::string& text, const std::string& name);
 
 /// "0-63,99" -> 0, 1, ..., 63, 99. Throws Error (usage).
 std::vector<std::uint64_t> parse_seeds(const std::string& text);

@@ -42,4 +42,12 @@ std::int64_t find_label(const std::string& label, const ModelInfo& info) {
          (names.empty() ? "" : ", by name " + names));
 }
 
+std::optional<std::string> name_of_label(std::int64_t label, const ModelInfo& info) {
+  const auto i = static_cast<std::size_t>(label);
+  if (label < 0 || i >= info.label_names.size()) return {};
+  const std::string& name = info.label_names[i];
+  if (std::count(info.label_names.begin(), info.label_names.end(), name) > 1) return {};
+  return name;
+}
+
 }  // namespace onestep

@@ -175,13 +175,9 @@ std::string to_json(const Request& request, const ModelInfo& info) {
     refuse("a sampler of one's own has no name by which JSON could tell it");
   const Request plain;
   Json json{{"seeds", request.seeds}};
-  if (!request.labels.empty()) {
-    for (const std::int64_t label : request.labels) {
-      const auto i = static_cast<std::size_t>(label);
-      const bool named = label >= 0 && i < info.label_names.size() &&
-                         std::count(info.label_names.begin(), info.label_names.end(), info.label_names[i]) == 1;
-      json["labels"].push_back(named ? Json(info.label_names[i]) : Json(label));
-    }
+  for (const std::int64_t label : request.labels) {
+    const std::optional<std::string> name = name_of_label(label, info);
+    json["labels"].push_back(name ? Json(*name) : Json(label));
   }
   const SamplerParts sampler = parts_of(request.sampler);
   if (!sampler.name.empty()) {

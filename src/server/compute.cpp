@@ -92,7 +92,7 @@ Compute::~Compute() {
 }
 
 void Compute::require_room(std::int64_t samples) {
-  if (counts_.waiting + samples > bounds_.queue && counts_.waiting > 0) throw QueueIsFull{};
+  if (counts_.waiting + samples > bounds_.queue && counts_.waiting > 0) throw QueueIsFull{bounds_.queue};
 }
 
 std::shared_ptr<Job> Compute::draw(const Generator& generator, Request request, bool previews) {

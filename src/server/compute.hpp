@@ -26,8 +26,10 @@ struct ComputeBounds {
   std::int64_t queue = 20'000;            ///< Samples that wait, at most.
 };
 
-/// More than may wait.
-struct QueueIsFull {};
+/// More samples than may wait.
+struct QueueIsFull {
+  std::int64_t most;
+};
 
 /// What is computed for one client: samples that come one by one, in the order of their seeds.
 class Job {

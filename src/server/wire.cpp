@@ -6,28 +6,12 @@
 #include <cmath>
 #include <sstream>
 
-#include "edit_tasks.hpp"
+#include "onestep/canvas.hpp"
 #include "onestep/request_json.hpp"
-#include "onestep/save.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
 namespace {
-
-[[noreturn]] void refuse_field(const std::string& field, const Json& value, const std::string& rule) {
-  std::string text = json_text(value);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  throw Refusal{422, field + " = " + text + " must be " + rule};
-}
-
-/// Removes a field, and gives what it held.
-std::optional<Json> take(Json& object, const char* field) {
-  const auto found = object.find(field);
-  if (found == object.end()) return {};
-  Json value = *found;
-  object.erase(found);
-  return value;
-}
 
 FileKind kind_of(Modality modality) {
   return modality == Modality::audio ? FileKind::wav : modality == Modality::video ? FileKind::webp : FileKind::png;
@@ -44,67 +28,19 @@ std::string number(double value) {
   return std::stod(shorter.str()) == value ? shorter.str() : text.str();
 }
 
+/// As --label takes it.
 std::string label_text(std::int64_t label, const ModelInfo& info) {
-  const auto i = static_cast<std::size_t>(label);
-  const bool named = label >= 0 && i < info.label_names.size() &&
-                     std::count(info.label_names.begin(), info.label_names.end(), info.label_names[i]) == 1;
-  return named ? info.label_names[i] : std::to_string(label);
+  return name_of_label(label, info).value_or(std::to_string(label));
+}
+
+std::int64_t whole(const std::string& field, const Json& value, std::int64_t low, std::int64_t high) {
+  const bool small = !value.is_number_unsigned() || value.get<std::uint64_t>() <= std::uint64_t{1} << 62;
+  if (!value.is_number_integer() || !small || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high)
+    refuse_field(field, value, "a whole number in [" + std::to_string(low) + ", " + std::to_string(high) + "]");
+  return value.get<std::int64_t>();
 }
 
 }  // namespace
-
-Json describe(const Generator& generator, const std::string& baseline) {
-  const ModelInfo& info = generator.info();
-  Json samplers_of_role = Json::array();
-  for (const SamplerDescription& sampler : samplers()) {
-    if (std::find(sampler.roles.begin(), sampler.roles.end(), info.role) == sampler.roles.end()) continue;
-    Json options = Json::array();
-    for (const SamplerOption& option : sampler.options) {
-      const auto bounded = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
-      options.push_back({{"name", option.name},
-                         {"description", option.description},
-                         {"low", bounded(option.low)},
-                         {"high", bounded(option.high)},
-                         {"default", bounded(option.otherwise)}});
-    }
-    samplers_of_role.push_back({{"name", sampler.name},
-                                {"description", sampler.description},
-                                {"steps", sampler.steps},
-                                {"options", std::move(options)}});
-  }
-  const bool pictures = info.data.modality == Modality::image && !info.components.contains("decoder");
-  Json edits = Json::array();
-  if (pictures && info.role == Role::consistency) {
-    for (const EditTask& task : edit_tasks()) {
-      if (std::string(task.name) != "colorize" || info.data.shape[0] == 3) edits.push_back(task.name);
-    }
-    edits.push_back("interpolate");
-  }
-  Json steps = Json::array();
-  for (const auto& [count, levels] : info.levels) steps.push_back(count);
-  return {{"name", info.name},
-          {"role", onestep::name_of(info.role)},
-          {"modality", onestep::name_of(info.data.modality)},
-          {"shape", info.data.shape},
-          {"rate", info.data.rate},
-          {"labels", info.label_names},
-          {"label_count", info.label_count},
-          {"default_sampler", parts_of(default_sampler(info)).name},
-          {"samplers", std::move(samplers_of_role)},
-          {"recommended_steps", std::move(steps)},
-          {"free_sizes", default_sizes(info.sample)},
-          {"multiples", info.sample.multiples},
-          {"canvas", pictures},
-          {"canvas_way", pictures ? Json(info.sample.halo ? "exact" : "windows") : Json()},
-          {"edits", std::move(edits)},
-          {"baseline", baseline.empty() ? Json() : Json(baseline)}};
-}
-
-Json to_json(const Refusal& refusal) {
-  Json error{{"message", refusal.message}};
-  if (!refusal.bound.empty()) error["bound"] = refusal.bound;
-  return {{"error", std::move(error)}};
-}
 
 std::string base64(const std::vector<std::byte>& bytes) {
   std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');  // EVP_EncodeBlock ends it with a 0
@@ -130,6 +66,20 @@ std::vector<std::byte> from_base64(const std::string& text, const std::string& f
   return bytes;
 }
 
+void refuse_field(const std::string& field, const Json& value, const std::string& rule) {
+  std::string text = json_text(value);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  throw Refusal{422, field + " = " + text + " must be " + rule};
+}
+
+std::optional<Json> take(Json& object, const char* field) {
+  const auto found = object.find(field);
+  if (found == object.end()) return {};
+  Json value = *found;
+  object.erase(found);
+  return value;
+}
+
 std::optional<std::string> take_text(Json& object, const char* field) {
   const std::optional<Json> value = take(object, field);
   if (!value) return {};
@@ -140,10 +90,19 @@ std::optional<std::string> take_text(Json& object, const char* field) {
 std::optional<std::int64_t> take_whole(Json& object, const char* field, std::int64_t low, std::int64_t high) {
   const std::optional<Json> value = take(object, field);
   if (!value) return {};
-  const bool small = value->is_number_unsigned() ? value->get<std::uint64_t>() <= std::uint64_t{1} << 62 : true;
-  if (!value->is_number_integer() || !small || value->get<std::int64_t>() < low || value->get<std::int64_t>() > high)
-    refuse_field(field, *value, "a whole number in [" + std::to_string(low) + ", " + std::to_string(high) + "]");
-  return value->get<std::int64_t>();
+  return whole(field, *value, low, high);
+}
+
+std::optional<std::vector<std::int64_t>> take_wholes(Json& object, const char* field, std::size_t count,
+                                                     std::int64_t low, std::int64_t high) {
+  const std::optional<Json> value = take(object, field);
+  if (!value) return {};
+  if (!value->is_array() || value->size() != count)
+    refuse_field(field, *value, "an array of " + std::to_string(count) + " whole numbers");
+  std::vector<std::int64_t> numbers;
+  for (std::size_t i = 0; i < count; ++i)
+    numbers.push_back(whole(std::string(field) + "[" + std::to_string(i) + "]", (*value)[i], low, high));
+  return numbers;
 }
 
 std::optional<double> take_number(Json& object, const char* field, double low, double high) {
@@ -214,12 +173,13 @@ std::string command_of(const Request& request, const ModelInfo& info, std::uint6
 }
 
 std::vector<std::pair<std::string, std::string>> texts_of(const std::vector<Sample>& samples, const ServedModel& model,
-                                                          const Request& request) {
+                                                          const Request& request, const Json& more) {
   const ModelInfo& info = model.generator.info();
   const Request again = drawn_again(request, samples);
   Json made{{"model", info.name}, {"seeds", again.seeds}, {"labels", labels_of(samples)}};
   if (std::holds_alternative<std::monostate>(request.edit) && request.noise.empty())
-    made["request"] = Json::parse(onestep::to_json(again, info));
+    made["request"] = Json::parse(to_json(again, info));
+  made.update(more);
   return model.provenance.texts(std::move(made));
 }
 
@@ -234,6 +194,17 @@ Json sample_json(const Sample& sample, const ServedModel& model, const Request& 
       base64(encode(kind, info, {sample}, {.enlarge = enlarge, .texts = texts_of({sample}, model, request)}));
   if (!command.empty()) json["command"] = command;
   return json;
+}
+
+const std::vector<AnswerKind>& answer_kinds() {
+  static const std::vector<AnswerKind> kinds{
+      {"image/png", FileKind::png}, {"image/webp", FileKind::webp},       {"image/jpeg", FileKind::jpeg},
+      {"audio/wav", FileKind::wav}, {"application/x-npz", FileKind::npz}, {"application/x-npy", FileKind::npy}};
+  return kinds;
+}
+
+std::string text_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace onestep

@@ -5,44 +5,34 @@
 #include <string>
 #include <vector>
 
-#include "onestep/canvas.hpp"
 #include "onestep/generator.hpp"
-#include "provenance.hpp"
+#include "onestep/save.hpp"
+#include "refusal.hpp"
+#include "served_models.hpp"
 
 namespace onestep {
 
-// What goes over the wire: models, requests and samples as JSON and as files.
+// What goes over the wire: requests and samples as JSON and as files.
 
 using Json = nlohmann::ordered_json;
-
-/// A model that the server has, by its name.
-struct ServedModel {
-  Generator generator;
-  Provenance provenance;
-};
-
-/// What a client can ask of it. `baseline`: the name of the diffusion model that it is compared with, or empty.
-Json describe(const Generator& generator, const std::string& baseline);
-
-/// An error that is answered with a status of its own.
-struct Refusal {
-  int status;
-  std::string message, bound = "";  ///< bound: what was exceeded, or empty.
-  int retry_after = 0;              ///< Seconds; 0: none is given.
-};
-
-Json to_json(const Refusal& refusal);
 
 std::string base64(const std::vector<std::byte>& bytes);
 /// Throws Refusal (422), which names the field.
 std::vector<std::byte> from_base64(const std::string& text, const std::string& field);
 
+/// Throws Refusal (422): "FIELD = VALUE must be RULE".
+[[noreturn]] void refuse_field(const std::string& field, const Json& value, const std::string& rule);
+
 /// A field of an object taken out of it; none where it is not there. Throw Refusal (422) on another type or a value out
 /// of range.
+std::optional<Json> take(Json& object, const char* field);
 std::optional<std::string> take_text(Json& object, const char* field);
 std::optional<std::int64_t> take_whole(Json& object, const char* field, std::int64_t low, std::int64_t high);
 std::optional<double> take_number(Json& object, const char* field, double low, double high);
 bool take_flag(Json& object, const char* field);
+/// An array of `count` whole numbers.
+std::optional<std::vector<std::int64_t>> take_wholes(Json& object, const char* field, std::size_t count,
+                                                     std::int64_t low, std::int64_t high);
 
 /// The kinds of answer that an Accept header asks for, the one liked best first. Empty: anything.
 std::vector<std::string> accepted(const std::string& header);
@@ -55,8 +45,18 @@ std::string command_of(const Request& request, const ModelInfo& info, std::uint6
 Json sample_json(const Sample& sample, const ServedModel& model, const Request& request, const std::string& command,
                  int enlarge);
 
-/// What pictures carry of a request's samples.
+/// What pictures carry of a request's samples; `more`: facts further to those of every request.
 std::vector<std::pair<std::string, std::string>> texts_of(const std::vector<Sample>& samples, const ServedModel& model,
-                                                          const Request& request);
+                                                          const Request& request, const Json& more = Json::object());
+
+/// A kind of file by its media type.
+struct AnswerKind {
+  const char* media_type;
+  FileKind kind;
+};
+const std::vector<AnswerKind>& answer_kinds();
+
+/// A file as the body of an answer.
+std::string text_of(const std::vector<std::byte>& bytes);
 
 }  // namespace onestep

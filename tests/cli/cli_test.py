@@ -65,6 +65,9 @@ REFUSED = [
     (["fashion", "--seamless", "-o", "a.png"], 2, "need --size WIDTHxHEIGHT"),
     (["fashion", "--size", "40x40", "--seamless", "--noise", "wrong.npy", "-o", "a.png"], 2, "--noise is for samples"),
     (["fashion", "--size", "40x40", "--at", "5", "-o", "a.png"], 2, "--at 5 must be X,Y"),
+    (["fashion", "--size", "40x40", "--label-map", "x.png", "--label-map-place", "1,2", "-o", "a.png"], 2, "must be X,Y,WIDTHxHEIGHT"),
+    (["fashion", "--size", "40x40", "--label-map", "x.png", "--label-map-place", "1,2,3", "-o", "a.png"], 2, "place 3 must be WIDTHxHEIGHT"),
+    (["fashion", "--size", "40x40", "--label-map-place", "1,2,3x4", "-o", "a.png"], 2, "a --label-map, which is missing"),
     (["fashion", "--size", "40x40", "--at", "2147483640,0", "-o", "a.png"], 2, "must be at most 2^31"),
     (["fashion-teacher", "--size", "40x40", "-o", "a.png"], 2, "at most 8, or a period"),
 ]

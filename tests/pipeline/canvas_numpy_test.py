@@ -156,6 +156,10 @@ class Canvas(unittest.TestCase):
             self.assertEqual(values.shape, (3, 20, 30))
             for channel in values:
                 self.assertTrue(np.array_equal(channel, labels.repeat(10, 0).repeat(10, 1)))
+            values = self.drawn("Painted", "--label-map", str(file), "--label-map-place", "-2,-4,12x6", "--size", "16x12", "--at", "0,-6")
+            rows, columns = (np.clip(np.arange(12) - 2, 0, 5) // 3, np.clip(np.arange(16) + 2, 0, 11) // 4)
+            for channel in values:
+                self.assertTrue(np.array_equal(channel, labels[rows][:, columns]))
             refused = subprocess.run([ONESTEP, "generate", str(MODELS / "local.pt"), "--label-map", str(file), "--size", "30x20", "-o",
                                       str(Path(folder) / "a.png")], capture_output=True, text=True)
         self.assertEqual(refused.returncode, 2)

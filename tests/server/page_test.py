@@ -2,7 +2,7 @@
 server that it starts. Needs Debian's chromium and chromium-driver, and selenium from PyPI; with axe-core-python, also from
 PyPI, what axe knows of accessibility is held against each view.
 
-Usage: page_test.py ONESTEP"""
+Usage: page_test.py ONESTEP MODELS, a folder that make_models.py has filled"""
 
 import base64
 import io
@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from served import Server
+
 try:
     import axe_core_python
 
@@ -37,6 +38,8 @@ except ImportError:
     AXE_SCRIPT = None
 
 ONESTEP = str(Path(sys.argv.pop(1)).resolve())
+MODELS = Path(sys.argv.pop(1))
+SHOWN = [ONESTEP, "fashion", "fashion-teacher"]
 PATIENCE = int(os.environ.get("PATIENCE", 60))  # seconds; a machine that compiles beside this test is slow
 
 # Runs before the page does: keeps what the page asks of the server, so that a test sees what a click has sent.
@@ -63,22 +66,6 @@ image.decode().then(() => {
 """
 
 
-class Server:
-    """`onestep serve`, until it is stopped."""
-
-    def __init__(self, port=0, options=()):
-        self.process = subprocess.Popen([ONESTEP, "serve", "fashion", "fashion-teacher", "--port", str(port), *options],
-                                        stdout=subprocess.PIPE, text=True)
-        self.line = self.process.stdout.readline().strip()
-        self.address = re.fullmatch(r"onestep serves at (http://127\.0\.0\.1:\d+)(/#token=.*)?", self.line)[1]
-        self.port = urlsplit(self.address).port
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(PATIENCE)
-        self.process.stdout.close()
-
-
 def start_browser(folder):
     options = Options()
     for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,800",
@@ -99,13 +86,13 @@ class Page(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         cls.downloads = Path(cls.folder.name)
-        cls.server = Server()
+        cls.server = Server(*SHOWN)
         cls.browser = start_browser(cls.downloads)
 
     @classmethod
     def tearDownClass(cls):
         cls.browser.quit()
-        cls.server.stop()
+        cls.server.end()
         cls.folder.cleanup()
 
     def setUp(self):
@@ -540,6 +527,71 @@ class Page(unittest.TestCase):
         steps = numpy.abs(numpy.diff(values, axis=1)).mean(axis=0)
         self.assertLessEqual(numpy.abs(values[:, 0] - values[:, -1]).mean(), steps.max())
 
+    def test_labels_are_painted_on_the_plane(self):
+        """With a model whose pixels are the label: 0 grey, 1 white."""
+        cls = type(self)
+        usual = cls.server
+        self.open("?view=plane&label=Bag&steps=1")
+        self.one(".map")
+        self.assertEqual([], self.all("[name=brush]"), "what a model can't do is not shown")
+        cls.server = Server(ONESTEP, str(MODELS / "Painted.pt"))
+        try:
+            self.size(1000, 560)
+            self.open("?view=plane&label=0&at=0,0,1")
+            full = lambda: self.wait(lambda: self.painted() == 1 and self.one(".world").get_attribute("aria-busy") == "false", "tiles fill the map")
+            middle = lambda: numpy.array(self.map_values()).reshape(100, 100, 4)[..., 0]
+            full()
+            grey = middle()[50, 50]
+            self.assertTrue((middle() == grey).all() and grey < 200, grey)
+            world = self.one(".map")
+            # Without a brush a drag moves the map; with one it paints.
+            ActionChains(self.browser).move_to_element(world).click_and_hold().move_by_offset(-10, 0).release().perform()
+            self.wait(lambda: self.address().get("at") == "10,0,1", "moved")
+            self.script("arguments[0].click()", self.browser.find_element(By.CSS_SELECTOR, "[name=brush][value='1']"))
+            ActionChains(self.browser).move_to_element(world).click_and_hold().move_by_offset(30, 30).release().perform()
+            self.wait(lambda: "paint" in self.address(), "the painting is in the address")
+            self.assertEqual(self.address()["at"], "10,0,1", "the map stays")
+            full()
+            self.wait(lambda: middle()[50, 50] == 255 and middle()[80, 80] == 255, "white where the brush was")
+            request = self.asked("/api/canvas")[-1]
+            self.assertNotIn("label", request)
+            self.assertTrue({0, 1} == set(sum(request["label_map"]["labels"], [])), request)
+            ActionChains(self.browser).move_to_element(self.one(".big")).perform()  # without the brush, which is drawn under the mouse
+            full()
+            painted = middle()
+            self.browser.refresh()
+            full()
+            self.wait(lambda: numpy.array_equal(middle(), painted), "the link shows it")
+            # What is cut out is what was painted, and the command draws it again.
+            self.script("arguments[0].value = 200; arguments[1].value = 150; arguments[1].dispatchEvent(new Event('change'))",
+                        self.one("#cut-width"), self.one("#cut-height"))
+            self.button("Cut this out").click()
+            with Image.open(self.downloaded("200x150.png", lambda: self.one("dialog[open] [data-download]").click())) as picture:
+                piece = numpy.asarray(picture.convert("RGBA"))
+            self.assertEqual(set(numpy.unique(piece[..., 0])), {grey, 255})
+            command = self.command().replace("generate painted", f"generate {MODELS / 'Painted.pt'}")
+            self.assertTrue(numpy.array_equal(self.run_command(command), piece))
+            self.keys(Keys.ESCAPE)
+            # By keys: Enter paints at the middle; rubbing out and clearing take it away.
+            self.script("arguments[0].click()", self.browser.find_element(By.CSS_SELECTOR, "[name=brush][value='none']"))
+            self.script("arguments[0].focus()", self.one(".map"))
+            before = self.address()["paint"]
+            self.keys(Keys.ENTER)
+            self.wait(lambda: self.address().get("paint") != before, "rubbed out")
+            self.wait(lambda: middle()[50, 50] == grey, "grey again")
+            self.button("Clear the painting").click()
+            self.wait(lambda: "paint" not in self.address() and (middle() == grey).all(), "cleared")
+            if AXE_SCRIPT:
+                self.script(AXE_SCRIPT)
+                result = self.browser.execute_async_script("const done = arguments[0]; axe.run().then(done, (e) => done({violations: [String(e)]}))")
+                self.assertEqual([each["id"] for each in result["violations"]], [])
+            self.assertTrue(all(url.startswith((cls.server.address, "blob:", "data:", "about:", usual.address)) for url in self.requests()))
+        finally:
+            self.browser.get("about:blank")
+            self.requests()
+            cls.server.end()
+            cls.server = usual
+
     def test_what_the_server_refuses_is_said_in_its_words(self):
         self.open("?view=plane&label=Bag&steps=1&cut=0,0,113,97&seamless=1")
         self.button("Cut this out").click()
@@ -661,7 +713,7 @@ class Page(unittest.TestCase):
     def test_a_token_is_taken_from_the_address_that_is_printed(self):
         cls = type(self)
         usual, token = cls.server, "a-secret-of-24-characters"
-        cls.server = Server(options=["--token", token])
+        cls.server = Server(*SHOWN, "--token", token)
         try:
             self.assertTrue(cls.server.line.endswith(f"/#token={token}"))
             self.browser.get(cls.server.line.removeprefix("onestep serves at "))
@@ -677,7 +729,7 @@ class Page(unittest.TestCase):
         finally:
             self.browser.get("about:blank")
             self.requests()
-            cls.server.stop()
+            cls.server.end()
             cls.server = usual
 
     def test_the_servers_end_is_shown_and_healed(self):
@@ -685,12 +737,12 @@ class Page(unittest.TestCase):
         cls = type(self)
         self.open("?count=4")
         self.sheet(4)
-        cls.server.stop()
+        cls.server.end()
         try:
             self.one(".big").click()
             self.wait(lambda: self.one("#banner").text.startswith("The server does not answer"), "the banner")
         finally:
-            cls.server = Server(cls.server.port)
+            cls.server = Server(*SHOWN, port=cls.server.port)
         self.wait(lambda: not self.browser.find_element(By.ID, "banner").is_displayed(), "the banner goes")
         self.sheet(4)
         self.assertEqual(self.names()[0].split(", ")[1], "seed 4", "it goes on where it was")

@@ -1,14 +1,14 @@
-"""The HTTP API as its clients meet it. Usage: server_test.py ONESTEP"""
+"""The HTTP API as its clients meet it. Usage: server_test.py ONESTEP MODELS, a folder that make_models.py has filled"""
 
 import base64
 import concurrent.futures
 import contextlib
+import gzip
 import http.client
 import io
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -21,61 +21,41 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
+from malformed import attack
+from served import Server
+
+try:
+    import openai
+except ImportError:
+    openai = None
+
 ONESTEP = sys.argv.pop(1)
+MODELS = Path(sys.argv.pop(1))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
-class Server:
-    """`onestep serve` on a free port."""
+def pixels(server, body, path="/api/generate"):
+    status, _, content = server.ask("POST", path, body, Accept="image/png")
+    if status != 200:
+        raise AssertionError(content)
+    return numpy.asarray(Image.open(io.BytesIO(content)))
 
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([ONESTEP, "serve", *arguments, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True)
-        line = self.process.stdout.readline()
-        if "onestep serves at http://" not in line:
-            raise AssertionError(line + self.process.stderr.read())
-        self.address = line.split()[-1]
-        self.port = int(self.address.split("/")[2].rsplit(":", 1)[1])
 
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return code
-
-    def connect(self, timeout=120):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-
-    def ask(self, method, path, body=None, **headers):
-        """Status, headers and body of the answer."""
-        with contextlib.closing(self.connect()) as connection:
-            text = json.dumps(body) if isinstance(body, (dict, list)) else body
-            connection.request(method, path, text, {name.replace("_", "-"): value for name, value in headers.items()})
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
-
-    def pixels(self, body, path="/api/generate"):
-        status, _, content = self.ask("POST", path, body, Accept="image/png")
-        if status != 200:
-            raise AssertionError(content)
-        return numpy.asarray(Image.open(io.BytesIO(content)))
-
-    def events(self, body):
-        with contextlib.closing(self.connect()) as connection:
-            connection.request("POST", "/api/generate", json.dumps(body), {"Accept": "text/event-stream"})
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise AssertionError(answer.read())
-            for block in answer.read().decode().strip().split("\n\n"):
-                event, data = block.split("\n")
-                yield event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+def stream_of(server, body):
+    with contextlib.closing(server.connect()) as connection:
+        connection.request("POST", "/api/generate", json.dumps(body), {"Accept": "text/event-stream"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise AssertionError(answer.read())
+        for block in answer.read().decode().strip().split("\n\n"):
+            event, data = block.split("\n")
+            yield event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
 
 class Api(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server("fashion", "fashion-teacher", "--threads", "1")
+        cls.server = Server(ONESTEP, "fashion", "fashion-teacher", "--threads", "1")
 
     @classmethod
     def tearDownClass(cls):
@@ -113,7 +93,7 @@ class Api(unittest.TestCase):
                                 ({"model": "fashion-teacher", "seeds": [3], "sampler": "euler", "steps": 4},
                                  ["--seeds", "3", "--sampler", "euler", "--steps", "4"])):
             model = body.get("model", "fashion")
-            self.assertTrue(numpy.array_equal(self.server.pixels(body), self.drawn(model, *arguments)), body)
+            self.assertTrue(numpy.array_equal(pixels(self.server, body), self.drawn(model, *arguments)), body)
 
     def test_the_command_that_a_sample_carries_draws_it_again(self):
         status, _, content = self.ask("POST", "/api/generate", {"seeds": [7, 8], "sampler": "gamma", "levels": [80, 1.5],
@@ -128,11 +108,11 @@ class Api(unittest.TestCase):
     def test_requests_that_run_together_have_the_results_that_they_have_alone(self):
         bodies = [{"seeds": [seed], "steps": 1 + seed % 2, **({"labels": [seed % 10]} if seed % 3 else {})} for seed in range(60)]
         bodies += [{"count": 40}, {"seeds": [4, 9, 100], "model": "fashion-teacher", "sampler": "euler", "steps": 2}]
-        alone = [self.server.pixels(body) for body in bodies]
+        alone = [pixels(self.server, body) for body in bodies]
         order = list(range(len(bodies)))
         random.Random(1).shuffle(order)
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
-            together = dict(zip(order, pool.map(lambda i: self.server.pixels(bodies[i]), order)))
+            together = dict(zip(order, pool.map(lambda i: pixels(self.server, bodies[i]), order)))
         for i, picture in enumerate(alone):
             self.assertTrue(numpy.array_equal(picture, together[i]), bodies[i])
         metrics = dict(line.split() for line in self.ask("GET", "/metrics")[2].decode().splitlines()
@@ -142,10 +122,10 @@ class Api(unittest.TestCase):
     def require_no_wait(self, large, path):
         """A sample does not wait for a large request that came before it."""
         started = time.monotonic()
-        thread = threading.Thread(target=lambda: self.server.pixels(large, path))
+        thread = threading.Thread(target=lambda: pixels(self.server, large, path))
         thread.start()
         time.sleep(0.2)
-        self.server.pixels({"seeds": [1]})
+        pixels(self.server, {"seeds": [1]})
         small = time.monotonic() - started
         thread.join()
         self.assertLess(small, (time.monotonic() - started) / 2)
@@ -157,16 +137,16 @@ class Api(unittest.TestCase):
         self.require_no_wait({"size": [400, 300], "seed": 77, "steps": 2}, "/api/canvas")
 
     def test_an_event_stream_tells_of_every_sample(self):
-        events = list(self.server.events({"seeds": [3, 1, 2]}))
+        events = list(stream_of(self.server, {"seeds": [3, 1, 2]}))
         names = [name for name, _ in events]
         self.assertEqual([data["seed"] for name, data in events if name == "sample"], [3, 1, 2])
         self.assertEqual(names[-1], "done")
         self.assertEqual(events[-1][1]["nfe"], 1)
         picture = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(events[names.index("sample")][1]["png"]))))
-        self.assertTrue(numpy.array_equal(picture, self.server.pixels({"seeds": [3]})))
+        self.assertTrue(numpy.array_equal(picture, pixels(self.server, {"seeds": [3]})))
 
     def test_previews_come_closer_to_the_sample(self):
-        events = list(self.server.events({"model": "fashion-teacher", "seeds": [3], "sampler": "euler", "steps": 6, "previews": True}))
+        events = list(stream_of(self.server, {"model": "fashion-teacher", "seeds": [3], "sampler": "euler", "steps": 6, "previews": True}))
         previews = [numpy.asarray(Image.open(io.BytesIO(base64.b64decode(data["png"])))).astype(float)
                     for name, data in events if name == "preview"]
         [sample] = [numpy.asarray(Image.open(io.BytesIO(base64.b64decode(data["png"])))).astype(float)
@@ -186,7 +166,7 @@ class Api(unittest.TestCase):
         while b"onestep_waiting_samples 0" not in self.ask("GET", "/metrics")[2]:
             self.assertLess(time.monotonic() - started, 30)
             time.sleep(0.05)
-        self.server.pixels({"seeds": [1]})
+        pixels(self.server, {"seeds": [1]})
         self.assertLess(self.batches() - before, 20)  # of the 1000 / 6 that it would have taken
 
     def batches(self):
@@ -194,7 +174,7 @@ class Api(unittest.TestCase):
         return int(line.split()[1])
 
     def test_edits(self):
-        picture = self.server.pixels({"seeds": [5], "labels": ["Coat"]})
+        picture = pixels(self.server, {"seeds": [5], "labels": ["Coat"]})
         mask = numpy.zeros((28, 28), numpy.uint8)
         mask[:, 14:] = 255
 
@@ -203,27 +183,27 @@ class Api(unittest.TestCase):
             Image.fromarray(pixels).save(file, "png")
             return base64.b64encode(file.getvalue()).decode()
 
-        edited = self.server.pixels({"task": "inpaint", "picture": encoded(picture), "mask": encoded(mask), "seeds": [1],
+        edited = pixels(self.server, {"task": "inpaint", "picture": encoded(picture), "mask": encoded(mask), "seeds": [1],
                                      "labels": ["Coat"]}, "/api/edit")
         self.assertTrue(numpy.array_equal(edited[:, :14], picture[:, :14]))
         self.assertFalse(numpy.array_equal(edited[:, 14:], picture[:, 14:]))
         for body in ({"task": "stroke", "picture": encoded(picture), "count": 3}, {"task": "denoise", "picture": encoded(picture), "sigma": 0.3},
                      {"task": "upscale", "picture": encoded(picture[::2, ::2].copy()), "factor": 2}):
-            self.server.pixels(body, "/api/edit")
+            pixels(self.server, body, "/api/edit")
         status, _, content = self.ask("POST", "/api/edit", {"task": "interpolate", "from_seed": 3, "to_seed": 8, "frames": 4,
                                                             "labels": ["Coat"]}, Accept="application/json")
         self.assertEqual(status, 200, content)
         frames = json.loads(content)["samples"]
         self.assertEqual(len(frames), 4)
         first = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(frames[0]["png"]))))
-        self.assertTrue(numpy.array_equal(first, self.server.pixels({"seeds": [3], "labels": ["Coat"]})))
+        self.assertTrue(numpy.array_equal(first, pixels(self.server, {"seeds": [3], "labels": ["Coat"]})))
         self.refused(422, "needs a picture", "POST", "/api/edit", {"task": "stroke"})
         self.refused(422, "can't edit", "POST", "/api/edit", {"task": "stroke", "model": "fashion-teacher", "picture": encoded(picture)})
         self.refused(422, "task = nonsense is unknown", "POST", "/api/edit", {"task": "nonsense"})
         self.refused(422, "picture: ", "POST", "/api/edit", {"task": "stroke", "picture": base64.b64encode(b"no picture").decode()})
 
     def test_planes_and_their_tiles(self):
-        plane = self.server.pixels({"label": "Bag", "size": [300, 280], "at": [-20, -20]}, "/api/canvas")
+        plane = pixels(self.server, {"label": "Bag", "size": [300, 280], "at": [-20, -20]}, "/api/canvas")
         self.assertEqual(plane.shape, (280, 300))
         status, headers, content = self.ask("GET", "/api/canvas/fashion/0/Bag/0/0/0.png")
         self.assertEqual(status, 200, content)
@@ -236,10 +216,11 @@ class Api(unittest.TestCase):
         half = tile.astype(float).reshape(128, 2, 128, 2).mean((1, 3))
         self.assertLess(abs(small[:128, :128] - half).max(), 30)  # means of values that are clamped before, and after
         self.assertLess(abs(small[:128, :128] - half).mean(), 1)
-        seamless = self.server.pixels({"size": [56, 42], "seamless": True}, "/api/canvas")
+        seamless = pixels(self.server, {"size": [56, 42], "seamless": True}, "/api/canvas")
         self.assertEqual(seamless.shape, (42, 56))
         self.refused(422, "a picture has at most", "POST", "/api/canvas", {"size": [100_000, 100_000]})
         self.refused(422, "size is missing", "POST", "/api/canvas", {})
+        self.refused(406, "a plane can be had as", "POST", "/api/canvas", {"size": [8, 8]}, Accept="audio/wav")
         self.refused(422, "z = 3", "GET", "/api/canvas/fashion/0/Bag/3/0/0.png")
         self.refused(422, "unknown label", "GET", "/api/canvas/fashion/0/Hat/0/0/0.png")
         self.refused(422, "model nothing is unknown", "GET", "/api/canvas/nothing/0/-/0/0/0.png")
@@ -250,6 +231,22 @@ class Api(unittest.TestCase):
         for one in json.loads(content)["data"]:
             self.assertEqual(Image.open(io.BytesIO(base64.b64decode(one["b64_json"]))).size, (64, 48))
         self.refused(422, "unknown label a cat", "POST", "/v1/images/generations", {"prompt": "a cat"})
+        self.refused(422, "size 64by48 must be WIDTHxHEIGHT", "POST", "/v1/images/generations", {"size": "64by48"})
+
+    @unittest.skipUnless(openai, "the Python package openai is not installed")
+    def test_the_official_openai_client(self):
+        client = openai.OpenAI(base_url=self.server.address + "/v1", api_key="none", max_retries=0)
+        for options, size, kind in (({"model": "gpt-image-1", "n": 2}, (28, 28), "PNG"),
+                                    ({"model": "fashion", "size": "60x40", "response_format": "b64_json", "user": "somebody"}, (60, 40), "PNG"),
+                                    ({"model": "dall-e-3", "output_format": "webp", "quality": "high"}, (28, 28), "WEBP")):
+            answer = client.images.generate(prompt="Ankle boot", **options)
+            self.assertEqual(len(answer.data), options.get("n", 1))
+            self.assertLess(abs(answer.created - time.time()), 3600)
+            for one in answer.data:
+                picture = Image.open(io.BytesIO(base64.b64decode(one.b64_json)))
+                self.assertEqual((picture.size, picture.format), (size, kind))
+        with self.assertRaisesRegex(openai.UnprocessableEntityError, "unknown label a cat"):
+            client.images.generate(prompt="a cat")
 
     def test_refusals_name_field_value_and_rule(self):
         generate = "/api/generate"
@@ -266,6 +263,8 @@ class Api(unittest.TestCase):
         self.refused(404, "is not here", "GET", "/page/..%2f..%2fetc%2fpasswd")
         self.refused(405, "takes POST alone", "GET", generate)
         self.refused(405, "takes GET alone", "POST", "/api/models", {})
+        for method in ("OPTIONS", "TRACE", "PUT", "DELETE"):
+            self.assertEqual(self.ask(method, generate, "")[1]["Allow"], "POST")
         self.refused(403, "Host evil.example", "GET", "/api/models", Host="evil.example")
         self.refused(403, "is another page", "GET", "/api/models", Origin="http://evil.example")
         status, _, _ = self.ask("GET", "/api/models", Origin=f"http://127.0.0.1:{self.server.port}", Host=f"127.0.0.1:{self.server.port}")
@@ -281,32 +280,112 @@ class Api(unittest.TestCase):
         self.assertEqual(json.loads(self.ask("GET", "/api/openapi.json")[2])["openapi"], "3.1.0")
 
     def test_malformed_requests_do_no_harm(self):
-        dice = random.Random(5)
-        good = b'POST /api/generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 11\r\n\r\n{"count":1}'
-        for _ in range(400):
-            bad = bytearray(good)
-            for _ in range(dice.randint(1, 8)):
-                place = dice.randrange(len(bad))
-                action = dice.randrange(3)
-                if action == 0:
-                    bad[place] = dice.randrange(256)
-                elif action == 1:
-                    del bad[place]
-                else:
-                    bad[place:place] = bytes(dice.randrange(256) for _ in range(dice.randint(1, 30)))
-            with contextlib.closing(socket.create_connection(("127.0.0.1", self.server.port), timeout=60)) as connection:
-                connection.sendall(bytes(bad))
-                connection.shutdown(socket.SHUT_WR)
-                with contextlib.suppress(ConnectionError):
-                    answer = connection.recv(4096)
-                    if answer.startswith(b"HTTP/"):
-                        self.assertIn(answer.split()[1][:1] + b"xx" if answer.split()[1] != b"503" else b"2xx", (b"2xx", b"3xx", b"4xx"), bad)
-        self.server.pixels({"seeds": [1]})
+        answers, _ = attack(self.server, 600)
+        found = {status for counts in answers.values() for status in counts if status}
+        self.assertFalse({status for status in found if status >= 500} - {503}, answers)
+        self.assertTrue({200, 400, 404, 405, 411, 413, 415, 422} <= found, answers)
+        pixels(self.server, {"seeds": [1]})
+
+    def raw(self, data):
+        """Sends bytes, and gives what comes back until the server closes."""
+        with contextlib.closing(socket.create_connection(("127.0.0.1", self.server.port), timeout=20)) as connection:
+            connection.sendall(data)
+            answer = b""
+            while part := connection.recv(1 << 16):
+                answer += part
+        return answer
+
+    def test_what_is_refused_is_not_read_as_another_request(self):
+        # Neither a page of another host nor a wrong length gets a second request in, as the body of its first.
+        inner = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        for line, headers, status in ((b"POST /api/generate", b"Origin: http://evil.example\r\nContent-Length: 100000", b"403"),
+                                      (b"POST /nothing", b"Content-Length: 100000", b"404"), (b"PUT /api/generate", b"Content-Length: 100000", b"405"),
+                                      (b"GET /healthz", b"Content-Length: 100000", b"400"), (b"POST /api/generate", b"Content-Length: -1", b"400"),
+                                      (b"POST /api/generate", b"Content-Length: 99999999999999999999", b"400"), (b"POST /api/generate", b"X: y", b"411"),
+                                      (b"POST /api/generate", b"Transfer-Encoding: chunked", b"411")):
+            answer = self.raw(line + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + b"\r\n\r\n" + inner * 1000)
+            self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
+            self.assertIn(b"HTTP/1.1 " + status, answer)
+            self.assertIn(b"Connection: close", answer)
+
+    def test_what_is_packed_is_not_unpacked(self):
+        before = self.server.memory()
+        packed = gzip.compress(b" " * (200 << 20))
+        self.refused(415, "Content-Encoding gzip", "POST", "/api/generate", packed, Content_Encoding="gzip")
+        self.assertLess(self.server.memory() - before, 100)  # of 200 that it would be
+
+    def test_a_head_without_end_is_not_kept(self):
+        before = self.server.memory()
+        with contextlib.closing(socket.create_connection(("127.0.0.1", self.server.port), timeout=20)) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+            with contextlib.suppress(ConnectionError):
+                for _ in range(10_000):
+                    connection.sendall(b"X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 100)
+                self.assertTrue(connection.recv(100).startswith(b"HTTP/1.1 400 "))
+        self.assertLess(self.server.memory() - before, 20)  # of 70
+
+    def test_a_form_s_content_type_does_not_bound_a_body(self):
+        body = b'{"seeds": [1]' + b" " * 50_000 + b"}"
+        status, _, content = self.ask("POST", "/api/generate", body, Content_Type="application/x-www-form-urlencoded")
+        self.assertEqual(status, 200, content[:200])
+
+    def test_answers_are_whole(self):
+        status, _, content = self.ask("GET", "/healthz", Range="bytes=" + ",".join(["0-"] * 1000))
+        self.assertEqual((status, content), (200, b'{"status": "ok"}'))
+
+
+class Painted(unittest.TestCase):
+    """Planes whose labels are painted. The model's pixels are the label: 0 grey, 1 white."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(ONESTEP, str(MODELS / "Painted.pt"), "--threads", "1")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.end()
+
+    def test_a_label_stands_where_it_is_painted(self):
+        [model] = json.loads(self.server.ask("GET", "/api/models")[2])["models"]
+        self.assertEqual((model["halo"], len(model["label_colours"]), model["label_colours"][0][0]), (1, 3, "#"))
+        body = {"size": [40, 20], "at": [-10, 5], "label_map": {"labels": [[0, 1, "0"], [1, 0, 1]], "place": [-10, 5, 30, 20]}}
+        picture = pixels(self.server, body, "/api/canvas")
+        expected = numpy.repeat(numpy.repeat([[0, 1, 0, 0], [1, 0, 1, 1]], 10, axis=0), 10, axis=1)  # what is at an edge goes on
+        self.assertTrue(numpy.array_equal(picture[..., 0] == 255, expected == 1))
+        del body["label_map"]["place"]
+        body["size"] = [30, 20]
+        self.assertTrue(numpy.array_equal(pixels(self.server, body, "/api/canvas"), picture[:, :30]))
+
+    def test_the_command_that_the_answer_carries_draws_it_again(self):
+        [model] = json.loads(self.server.ask("GET", "/api/models")[2])["models"]
+        labels = [[0, 1], [1, 0]]
+        body = {"size": [30, 22], "at": [3, -4], "label_map": {"labels": labels, "place": [0, 0, 20, 10]}}
+        status, headers, content = self.server.ask("POST", "/api/canvas", body)
+        self.assertEqual(status, 200, content)
+        arguments = headers["X-Onestep-Command"].split()
+        with tempfile.TemporaryDirectory() as folder:
+            colours = numpy.array([[[int(model["label_colours"][label][i:i + 2], 16) for i in (1, 3, 5)] for label in row] for row in labels])
+            Image.fromarray(colours.astype(numpy.uint8)).save(Path(folder) / "map.png")
+            arguments[2] = str(MODELS / "Painted.pt")  # it is not among the shipped ones
+            subprocess.run([ONESTEP, *arguments[1:], "--quiet"], cwd=folder, check=True)
+            again = numpy.asarray(Image.open(Path(folder) / arguments[-1]))
+        self.assertTrue(numpy.array_equal(again, numpy.asarray(Image.open(io.BytesIO(content)))))
+
+    def test_refusals(self):
+        for label_map, words in (([], "label_map = [] must be an object"), ({}, "label_map.labels = null must be"), ({"labels": [[0], [0, 1]]}, "a row of 1 labels"),
+                                 ({"labels": [[3]]}, "unknown label 3"), ({"labels": [[0], [0.5]]}, "label_map.labels[1][0] = 0.5 must be"), ({"labels": [[0]], "x": 1}, "label_map: x is an unknown"),
+                                 ({"labels": [[0]], "place": [0, 0, 0, 1]}, "label_map.place.width")):
+            status, _, content = self.server.ask("POST", "/api/canvas", {"size": [8, 8], "label_map": label_map})
+            self.assertEqual(status, 422, content)
+            self.assertIn(words, json.loads(content)["error"]["message"])
+        status, _, content = self.server.ask("POST", "/api/canvas", {"size": [8, 8], "label": 1, "label_map": {"labels": [[0]]}})
+        self.assertEqual(status, 422, content)
+        self.assertIn("in place of a label", json.loads(content)["error"]["message"])
 
 
 class Bounds(unittest.TestCase):
     def test_what_is_beyond_them_is_told(self):
-        server = Server("fashion-teacher", "--max-queue", "10", "--max-body", "1024", "--max-seconds", "1", "--threads", "1")
+        server = Server(ONESTEP, "fashion-teacher", "--max-queue", "10", "--max-body", "1024", "--max-seconds", "1", "--threads", "1")
         self.addCleanup(server.end)
         status, _, content = server.ask("POST", "/api/generate", b"{" + b" " * 2000 + b"}")
         self.assertEqual((status, json.loads(content)["error"]["bound"]), (413, "body"))
@@ -328,7 +407,7 @@ class Bounds(unittest.TestCase):
         self.assertEqual(refused.returncode, 2)
         self.assertIn("give --token", refused.stderr)
         token = "0123456789abcdef"
-        server = Server("fashion", "--host", "0.0.0.0", "--token", token, "--threads", "1")
+        server = Server(ONESTEP, "fashion", "--host", "0.0.0.0", "--token", token, "--threads", "1")
         self.addCleanup(server.end)
         for header in ({}, {"Authorization": "Bearer 0123456789abcdeg"}, {"Authorization": "Bearer "}):
             self.assertEqual(server.ask("GET", "/api/models", **header)[0], 401)
@@ -337,7 +416,7 @@ class Bounds(unittest.TestCase):
         self.assertEqual(server.ask("GET", "/")[0], 200)
 
     def test_sigterm_finishes_what_runs(self):
-        server = Server("fashion-teacher", "--threads", "2")
+        server = Server(ONESTEP, "fashion-teacher", "--threads", "2")
         answers = []
         thread = threading.Thread(target=lambda: answers.append(server.ask("POST", "/api/generate", {"seeds": [1], "steps": 18})))
         thread.start()

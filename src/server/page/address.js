@@ -21,6 +21,7 @@ const fields = {
   at: String,          // of the plane: x,y,scale of the view's middle
   cut: String,         // x,y,width,height
   seamless: whole,
+  paint: String,       // what is painted on the plane (painting.js)
 };
 
 export function read() {

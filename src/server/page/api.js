@@ -8,7 +8,7 @@ if (given) {
   history.replaceState(null, '', location.pathname + location.search);
 }
 
-/// What the server refused, in its own words.
+// What the server refused, in its own words.
 export class Refusal extends Error {
   constructor(message, status, retryAfter) {
     super(message);
@@ -17,7 +17,7 @@ export class Refusal extends Error {
   }
 }
 
-/// The server does not answer.
+// The server does not answer.
 export class Gone extends Error {}
 
 const listeners = [];
@@ -55,10 +55,12 @@ export async function models(signal) {
   return body(await call('/api/models', {signal}), 'json');
 }
 
-/// A PNG, and the `onestep` line that makes it, where the server says it.
+// A PNG; where the server says them, its label and the `onestep` line that makes it.
 export async function picture(path, {request, signal}) {
   const answer = await call(path, {body: request, accept: 'image/png', signal});
-  return {png: await body(answer, 'blob'), command: answer.headers.get('X-Onestep-Command')};
+  const {headers} = answer;
+  return {png: await body(answer, 'blob'), command: headers.get('X-Onestep-Command'),
+          label: headers.has('X-Onestep-Label') ? Number(headers.get('X-Onestep-Label')) : null};
 }
 
 export async function healthy() {
@@ -99,7 +101,7 @@ export async function draw(request, {signal, sample, progress, preview} = {}) {
     if (name === 'sample') sample?.({...data, base64: data.png, png: decoded(data.png)});
     if (name === 'preview') preview?.({...data, png: decoded(data.png)});
     if (name === 'progress') progress?.(data);
-    if (name === 'error') throw new Refusal((data.error ?? data).message, 500, 1);
+    if (name === 'error') throw new Refusal(data.error.message, 500, 1);
     if (name === 'done') report = data;  // read to the end, so that the connection serves the next request too
   }
   if (!report) throw gone(new Error('the stream ended early'));

@@ -5,12 +5,12 @@ import {h, show} from './dom.js';
 
 let unique = 0;
 
-export function field(caption, control, hint) {
+function field(caption, control) {
   control.id ||= `field-${++unique}`;
-  return h('div', {class: 'field'}, h('label', {for: control.id}, caption), control, hint && h('p', {class: 'hint'}, hint));
+  return h('div', {class: 'field'}, h('label', {for: control.id}, caption), control);
 }
 
-/// A row of exclusive choices: [[value, text], ...].
+// A row of exclusive choices: [[value, text], ...].
 function choice(caption, name, choices, change) {
   return h('fieldset', {class: 'field choice'}, h('legend', {}, caption), h('div', {class: 'segments'},
     choices.map(([value, text]) => h('label', {}, h('input', {
@@ -25,29 +25,32 @@ export function numberField(caption, name, low, high, change) {
 
 export const seedField = (change, caption = 'Seed') => numberField(caption, 'seed', 0, 1e15 - 1, change);
 
-// One small picture a model, drawn once for as long as the page is open.
+// Small pictures by what was asked for, drawn once for as long as the page is open.
 const faces = new Map();
 
-async function paintFace(image, model, signal) {
-  if (!faces.has(model.name)) {
+async function paintFace(image, request, signal) {
+  const key = JSON.stringify(request);
+  if (!faces.has(key)) {
     try {
-      faces.set(model.name, (await drawOne({model: model.name, seeds: [model.label_count > 3 ? 3 : 0]}, signal)).png);
+      faces.set(key, (await drawOne(request, signal)).png);
     } catch {
       return;  // a picture less; what is wrong with the server is said where its sheet should be
     }
   }
-  show(image, faces.get(model.name));
+  show(image, faces.get(key));
 }
 
-/// Cards to choose a model by. `paint(signal)` draws their pictures, when what matters more is done.
-function modelPicker(models, change) {
-  const images = models.map(() => h('img', {alt: ''}));
-  const element = h('fieldset', {class: 'field models'}, h('legend', {}, 'Model'), models.map((model, i) =>
-    h('label', {}, h('input', {type: 'radio', name: 'model', value: model.name,
-                               onchange: () => change(model)}),
-      h('span', {class: 'face'}, images[i]), h('span', {}, h('b', {}, model.name), h('small', {}, kind(model))))));
+// Cards to choose by: [{value, title, remark, request}], a request being that of a card's picture. `paint(signal)` draws them,
+// when what matters more is done.
+export function picker(caption, name, choices, change) {
+  const images = choices.map(() => h('img', {alt: ''}));
+  const element = h('fieldset', {class: 'field cards'}, h('legend', {}, caption), choices.map(({value, title, remark}, i) =>
+    h('label', {}, h('input', {type: 'radio', name, value, onchange: () => change(value)}),
+      h('span', {class: 'face'}, images[i]), h('span', {}, h('b', {}, title), remark && h('small', {}, remark)))));
   const paint = async (signal) => {
-    for (let i = 0; i < models.length && !signal.aborted; ++i) await paintFace(images[i], models[i], signal);
+    for (let i = 0; i < choices.length && !signal.aborted; ++i) {
+      if (choices[i].request && !images[i].src) await paintFace(images[i], choices[i].request, signal);
+    }
   };
   return {element, paint};
 }
@@ -57,7 +60,7 @@ function kind(model) {
   return `${model.role === 'diffusion' ? 'diffusion' : 'one step'}, ${size}`;
 }
 
-/// Labels of a model, by name where they have one: [[value, text], ...].
+// Labels of a model, by name where they have one: [[value, text], ...].
 export function labelsOf(model) {
   return Array.from({length: model.label_count}, (_, i) => model.labels[i] ? [model.labels[i], model.labels[i]] : [i, `Label ${i}`]);
 }
@@ -72,7 +75,7 @@ export function labelField(model, chosen, change) {
 }
 
 export const defaultSteps = (model) =>
-  model.samplers?.find(({name}) => name === model.default_sampler)?.steps || model.recommended_steps[0] || 1;
+  model.samplers.find(({name}) => name === model.default_sampler)?.steps || model.recommended_steps[0] || 1;
 
 export function stepsField(model, chosen, change) {
   const usual = model.role === 'diffusion' ? [5, 18, 40] : [1, 2, 4];
@@ -80,26 +83,26 @@ export function stepsField(model, chosen, change) {
   return choice('Steps', 'steps', offered.map((steps) => [steps, steps]), change);
 }
 
-/// The button that the space bar presses too (main.js).
+// The button that the space bar presses too (main.js).
 function bigButton(text, press) {
   return h('button', {type: 'button', class: 'big', 'data-space': true, 'aria-keyshortcuts': 'Space', onclick: press},
     h('span', {}, text), h('kbd', {'aria-hidden': 'true'}, 'space'));
 }
 
-/// The labels of a request: that of the address, as the API takes it.
+// The labels of a request: that of the address, as the API takes it.
 export function requestLabels(model, label) {
   if (label === null) return {};
   return {labels: [!model.labels.includes(label) && /^\d+$/.test(label) ? Number(label) : label]};
 }
 
-/// A picture's name: of its label, where it has one.
+// A picture's name: of its label, where it has one.
 export const titleOf = (sample, model) => model.labels[sample.label] ?? (model.label_count ? `Label ${sample.label}` : 'Picture');
 
 export function notice(error) {
   return h('p', {class: 'notice', role: 'alert'}, error.message);
 }
 
-/// The model of the address, or the first; with a remark where the address names one that is not there.
+// The model of the address, or the first; with a remark where the address names one that is not there.
 export function chooseModel(models, name) {
   const model = models.find((each) => each.name === name);
   const remark = name !== null && !model &&
@@ -107,17 +110,19 @@ export function chooseModel(models, name) {
   return [model ?? models[0], remark];
 }
 
-/// What stands beside the pictures: models, the fields of a model, the big button, and `more`. Elements live for as long as they
-/// can, so that who holds one with the keyboard holds it still.
+// What stands beside the pictures: models, the fields of a model, the big button, and `more`. Elements live for as long as they
+// can, so that who holds one with the keyboard holds it still.
 export function sidebar({models, pick, fields, button: [text, press], more = []}) {
-  const picker = modelPicker(models, pick);
+  const cards = picker('Model', 'model', models.map((model) => ({
+    value: model.name, title: model.name, remark: kind(model), request: {model: model.name, seeds: [model.label_count > 3 ? 3 : 0]}})),
+  (name) => pick(models.find((model) => model.name === name)));
   const ofModel = h('div', {class: 'fields'});
-  const element = h('aside', {class: 'side', 'aria-label': 'What to draw'}, models.length > 1 && picker.element, ofModel,
+  const element = h('aside', {class: 'side', 'aria-label': 'What to draw'}, models.length > 1 && cards.element, ofModel,
     bigButton(text, press), more);
   let made = null;
   return {
     element,
-    paint: picker.paint,
+    paint: cards.paint,
     update(model, values) {
       const steps = element.querySelector(`[name=steps][value="${values.steps}"]`);
       const label = values.label === null || element.querySelector(`[name=label] option[value="${CSS.escape(values.label)}"]`);

@@ -43,7 +43,7 @@ function render() {
   }
   const {tab, usable} = open.find((each) => each.tab.id === state.view) ?? open[0];
   nav.replaceChildren(...open.map((each) => h('a', {
-    href: address.link({...state, ...address.closed, at: null, cut: null, seamless: null, view: each.tab === tabs[0] ? null : each.tab.id}),
+    href: address.link({...state, ...address.closed, at: null, cut: null, seamless: null, paint: null, view: each.tab === tabs[0] ? null : each.tab.id}),
     'aria-current': each.tab === tab ? 'page' : null}, each.tab.title)));
   document.title = `${tab.title} – onestep`;
   if (shown?.tab !== tab) {

@@ -15,7 +15,7 @@ export class Mask {
     return new Mask(Math.max(1, Math.round(pictureWidth * scale)), Math.max(1, Math.round(pictureHeight * scale)));
   }
 
-  /// Width, height and a bit a cell in base64url; null where that is not what the text is.
+  // Width, height and a bit a cell in base64url; null where that is not what the text is.
   static read(text) {
     const [, width, height, bits] = /^(\d{1,2})\.(\d{1,2})\.([\w-]+)$/.exec(text ?? '') ?? [];
     if (!bits || Math.max(width, height) > mostCells || width * height === 0) return null;
@@ -38,7 +38,7 @@ export class Mask {
 
   get empty() { return !this.cells.includes(1); }
 
-  /// Paints a disc; place and radius in cells.
+  // Paints a disc; place and radius in cells.
   paint(x, y, radius) {
     for (let row = 0; row < this.height; ++row) {
       for (let column = 0; column < this.width; ++column) {
@@ -59,7 +59,7 @@ export class Mask {
     return canvas;
   }
 
-  /// White is drawn, black is kept: a PNG of the picture's size, in base64.
+  // White is drawn, black is kept: a PNG of the picture's size, in base64.
   png(width, height) {
     const canvas = h('canvas', {width, height});
     const surface = canvas.getContext('2d');
@@ -69,8 +69,8 @@ export class Mask {
   }
 }
 
-/// A surface over a picture on which one paints with mouse, finger, pen or keys; `done(mask)` after each stroke. `radius()`: of
-/// the brush, as a part of the picture's width.
+// A surface over a picture on which one paints with mouse, finger, pen or keys; `done(mask)` after each stroke. `radius()`: of
+// the brush, as a part of the picture's width.
 export function brush(mask, radius, done) {
   const canvas = h('canvas', {class: 'brush', tabindex: 0, role: 'application', 'data-keys': true,
     'aria-label': 'Brush. Arrow keys move it, space paints, Delete clears.'});

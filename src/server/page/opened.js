@@ -411,10 +411,10 @@ export function mountOpened(context, sheet) {
 // First noise levels from 0.3 to 12, evenly in their logarithm over a slider from 0 to 100.
 const hundredths = (position) => Math.round(30 * 40 ** (position / 100));
 const positionOf = (level) => 100 * Math.log(level / 30) / Math.log(40);
-/// A further call at a fifth of the level makes sharp what the first one left soft.
+// A further call at a fifth of the level makes sharp what the first one left soft.
 const levelsOf = (level) => [level / 100, level / 500];
 
-/// As a shell has to be given it.
+// As a shell has to be given it.
 const quoted = (word) => (/^[\w./,-]+$/.test(word) ? String(word) : `'${String(word).replaceAll("'", "'\\''")}'`);
 
 const sizeOf = (model) => [model.shape.at(-1), model.shape.at(-2)];

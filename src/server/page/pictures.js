@@ -194,7 +194,7 @@ export function mount(element, context) {
   };
 }
 
-export function clock(seconds) {
+function clock(seconds) {
   if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
   return seconds < 10 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds)} s`;
 }

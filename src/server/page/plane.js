@@ -1,8 +1,9 @@
-// The endless plane of a model as a map: drag, zoom, cut a piece out.
+// The endless plane of a model as a map: drag, zoom, paint with labels, cut a piece out.
 
 import {Gone, picture} from './api.js';
-import {chooseModel, defaultSteps, labelField, notice, seedField, sidebar, stepsField} from './controls.js';
+import {chooseModel, defaultSteps, labelField, labelsOf, notice, picker, seedField, sidebar, stepsField} from './controls.js';
 import {copyButton, debounced, delay, fileName, h, save, show} from './dom.js';
+import {cellSide, mostLabels, mostPixels, Painting} from './painting.js';
 
 export const id = 'plane';
 export const title = 'Backgrounds';
@@ -19,17 +20,23 @@ const planeSteps = (model) => (model.canvas_way === 'windows' ? model.recommende
 
 export function mount(element, context) {
   let model, label, seed, steps;
+  let own = null;          // the label that the seed has chosen for the plane, once a tile has told it
+  let painting = new Painting();
+  let brush = null;        // the label that it paints, 'none' to rub out; null: a drag moves the map
   let middle = {x: 0, y: 0}, scale = 1, nearest, farthest, home;
   let cut = null;          // {x, y, width, height}
   let choosing = false;    // the next drag draws the cut
   let drawn = null;        // which plane, as text
-  const tiles = new Map();  // "z/x/y": {bitmap} or {controller}; the oldest first
+  // "z/x/y": {bitmap, of, controller, asked}; the oldest first. of, asked: the painting (as text) that is in the bitmap, and in the
+  // one that is on its way.
+  const tiles = new Map();
   let paused = false;      // after a refusal, until the plane changes
   let cutting = false;     // tiles wait for a piece that is cut out
   let width = 0, height = 0, frame = 0;
 
   const canvas = h('canvas', {class: 'map', tabindex: 0, role: 'application', 'data-keys': true,
-    'aria-label': 'Map of the plane. Arrow keys move, plus and minus zoom, 0 goes back to the start.', 'aria-describedby': 'where'});
+    'aria-label': 'Map of the plane. Arrow keys move, plus and minus zoom, 0 goes back to the start, Enter paints with the brush.',
+    'aria-describedby': 'where'});
   const where = h('output', {id: 'where', class: 'where'});
   const trouble = h('div', {class: 'over', 'aria-live': 'polite'});
   const round = (text, name, press) => h('button', {type: 'button', class: 'round', 'aria-label': name, title: name, onclick: press}, text);
@@ -54,13 +61,17 @@ export function mount(element, context) {
     h('label', {class: 'check'}, seamless, 'Seamless: its edges meet'),
     h('button', {type: 'submit', class: 'action'}, 'Cut this out'));
 
+  const brushSize = h('input', {type: 'range', min: 1, max: 12, step: 1, value: 4, id: 'brush-size'});
+  const palette = h('div', {class: 'palette', hidden: true});
+  let swatches = null;     // {model, paint(signal)}
+
   const side = sidebar({
     models: context.models,
-    pick: (next) => context.go({model: next.name, label: null, steps: null}),
+    pick: (next) => context.go({model: next.name, label: null, steps: null, paint: null}),
     fields: (of, chosen) => [labelField(of, chosen.label, (next) => context.go({label: next})),
       stepsField(of, chosen.steps, (next) => context.go({steps: next})), seedField((next) => context.go({seed: next}))],
     button: ['Another plane', () => context.go({seed: seed + 1})],
-    more: [cutForm, h('div', {class: 'field'}, h('h2', {}, 'Jump'), jump)],
+    more: [palette, cutForm, h('div', {class: 'field'}, h('h2', {}, 'Jump'), jump)],
   });
   const result = h('dialog', {class: 'cutout', 'aria-label': 'Cut out'});
   result.addEventListener('click', (event) => event.target === result && result.close());
@@ -87,7 +98,9 @@ export function mount(element, context) {
     label = state.label;
     seed = state.seed ?? 0;
     steps = state.steps ?? planeSteps(model);
-    const plane = JSON.stringify([model.name, label, seed, steps]);
+    if (!painted) painting = model.label_colours ? Painting.read(state.paint) : new Painting();
+    offerBrushes();
+    const plane = JSON.stringify([model.name, askedLabel(), seed, steps]);
     if (plane !== drawn) {
       forget();
       drawn = plane;
@@ -108,7 +121,7 @@ export function mount(element, context) {
       cutHeight.input.value = cut.height;
     }
     refresh();
-    side.paint(leave.signal);
+    side.paint(leave.signal).then(() => swatches?.paint(leave.signal));
   }
 
   function look(to, at) {
@@ -118,7 +131,7 @@ export function mount(element, context) {
     remember();
   }
 
-  /// Around a point of the screen, which stays where it is.
+  // Around a point of the screen, which stays where it is.
   function zoom(factor, x = width / 2, y = height / 2) {
     const to = Math.min(nearest, Math.max(farthest, scale * factor));
     middle.x += (x - width / 2) * (1 / scale - 1 / to);
@@ -133,7 +146,7 @@ export function mount(element, context) {
   const leave = new AbortController();
   const zoomLevel = () => (scale * devicePixelRatio > 0.6 ? 0 : scale * devicePixelRatio > 0.3 ? -1 : -2);
 
-  /// The tiles of a zoom level that are in view, the middle ones first.
+  // The tiles of a zoom level that are in view, the middle ones first.
   function inView(z) {
     const side = tileSide * 2 ** -z;
     const from = {x: Math.floor((middle.x - width / 2 / scale) / side), y: Math.floor((middle.y - height / 2 / scale) / side)};
@@ -145,70 +158,102 @@ export function mount(element, context) {
   }
 
   function fetchTiles() {
-    if (paused || cutting || !width || leave.signal.aborted) return;
+    if (paused || cutting || painted || !width || leave.signal.aborted) return;
     const wanted = inView(zoomLevel());
-    const keys = new Set(wanted.map(({key}) => key));
-    let running = 0;
+    const texts = new Map(wanted.map((tile) => [tile.key, paintedNear(tile)]));
     for (const [key, tile] of tiles) {
-      if (!tile.controller) continue;
-      if (keys.has(key)) ++running;
-      else {
-        tile.controller.abort();
-        tiles.delete(key);
-      }
+      if (tile.controller && tile.asked !== texts.get(key)) giveUp(key);
     }
+    let running = [...tiles.values()].filter(({controller}) => controller).length;
     for (const tile of wanted) {
-      const kept = tiles.get(tile.key);
-      if (kept?.bitmap) {  // to the end: the first are given up first
+      const kept = tiles.get(tile.key), text = texts.get(tile.key);
+      if (kept) {  // to the end: the first are forgotten first
         tiles.delete(tile.key);
         tiles.set(tile.key, kept);
-      } else if (!kept && running < atOnce) {
-        ++running;
-        fetchTile(tile);
       }
+      if (kept?.controller || (kept?.bitmap && kept.of === text) || running >= atOnce) continue;
+      ++running;
+      fetchTile(tile, text);
     }
     for (const [key, tile] of tiles) {
       if (tiles.size <= mostKept) break;
-      if (keys.has(key) || !tile.bitmap) continue;
-      tile.bitmap.close();
+      if (texts.has(key)) continue;
+      tile.bitmap?.close();
       tiles.delete(key);
     }
     stage.setAttribute('aria-busy', String(running > 0));
   }
 
-  async function fetchTile({z, x, y, key}) {
+  // What of the painting a tile's pixels depend on.
+  function paintedNear({x, y, side}) {
+    if (painting.empty) return '';
+    const reach = model.halo * steps;
+    return painting.within({x: x * side - reach, y: y * side - reach, width: side + 2 * reach, height: side + 2 * reach});
+  }
+
+  async function fetchTile(tile, asked) {
+    const {z, x, y, side, key} = tile;
     const controller = new AbortController();
-    tiles.set(key, {controller});
-    const path = [model.name, seed, label ?? '-', z, x, `${y}.png`].map(encodeURIComponent).join('/');
+    const {signal} = controller;
+    const entry = {...tiles.get(key), controller, asked};
+    tiles.set(key, entry);
+    const by = askedLabel();
+    const path = [model.name, seed, by ?? '-', z, x, `${y}.png`].map(encodeURIComponent).join('/');
+    const ask = () => (asked ? picture('/api/canvas', {signal, request: planeRequest([x * side, y * side], [side, side])}) :
+      picture(`/api/canvas/${path}?steps=${steps}`, {signal}));
     try {
       for (;;) {
         try {
-          const {png} = await picture(`/api/canvas/${path}?steps=${steps}`, {signal: controller.signal});
+          const {png, label: its} = await ask();
           const bitmap = await createImageBitmap(png);
-          if (tiles.get(key)?.controller !== controller) return bitmap.close();
-          tiles.set(key, {bitmap});
+          if (signal.aborted) return bitmap.close();
+          entry.bitmap?.close();
+          tiles.set(key, {bitmap, of: asked});
+          if (!asked && by === null) own = its;
           break;
         } catch (error) {  // a full queue empties
           if (error.status !== 429 && error.status !== 503) throw error;
-          await delay(1000 * error.retryAfter, controller.signal);
-          controller.signal.throwIfAborted();
+          await delay(1000 * error.retryAfter, signal);
+          signal.throwIfAborted();
         }
       }
     } catch (error) {
-      if (controller.signal.aborted) return;
-      if (tiles.get(key)?.controller === controller) tiles.delete(key);
+      if (signal.aborted) return;
+      giveUp(key);
       paused = true;
       if (!(error instanceof Gone)) trouble.replaceChildren(notice(error));
     }
     refresh();
   }
 
+  // A part of the plane, as POST /api/canvas takes it.
+  function planeRequest(at, size) {
+    const what = painting.empty ? (label === null ? {} : {label}) : {label_map: painting.labelMap(groundLabel())};
+    return {model: model.name, seed, steps, at, size, ...what};
+  }
+
+  // The label by which the plane is asked for; null: the seed's own.
+  function askedLabel() {
+    return label ?? (painting.empty || painting.ground === own ? null : painting.ground);
+  }
+
+  // The number of the label of what is not painted.
+  function groundLabel() {
+    if (label === null) return painting.empty ? own ?? 0 : painting.ground;
+    const at = labelsOf(model).findIndex(([value]) => String(value) === label);
+    return at >= 0 ? at : Number(label) || 0;
+  }
+
+  // Waits no longer for a tile; an older bitmap stays.
+  function giveUp(key) {
+    const {bitmap, of, controller} = tiles.get(key);
+    controller?.abort();
+    if (bitmap) tiles.set(key, {bitmap, of});
+    else tiles.delete(key);
+  }
+
   function giveUpWaiting() {
-    for (const [key, {controller}] of tiles) {
-      if (!controller) continue;
-      controller.abort();
-      tiles.delete(key);
-    }
+    for (const [key, {controller}] of [...tiles]) if (controller) giveUp(key);
   }
 
   function forget() {
@@ -216,6 +261,44 @@ export function mount(element, context) {
     for (const {bitmap} of tiles.values()) bitmap.close();
     tiles.clear();
   }
+
+  // ---- painting ----
+
+  // A brush for each label, of models that take a map of labels.
+  function offerBrushes() {
+    palette.hidden = !model.label_colours;
+    if (swatches?.model === model) return;
+    brush = null;
+    swatches = null;
+    if (palette.hidden) return;
+    const labels = labelsOf(model).slice(0, mostLabels).map(([, title], value) => ({
+      value, title, request: {model: model.name, seeds: [0], labels: [value]}}));
+    const {element: choices, paint: paintSwatches} = picker('Paint with', 'brush',
+      [{value: 'hand', title: 'Hand', remark: 'Moves the map'}, ...labels, {value: 'none', title: 'Rub out'}], (value) => {
+        brush = value === 'hand' ? null : value;
+        canvas.classList.toggle('choosing', brush !== null);
+        refresh();
+      });
+    choices.querySelector('input').checked = true;
+    palette.replaceChildren(choices, h('label', {class: 'range', for: 'brush-size'}, h('span', {}, 'Brush'), brushSize),
+      h('button', {type: 'button', class: 'quiet', onclick: () => context.go({paint: null}, {replace: true})}, 'Clear the painting'));
+    swatches = {model, paint: paintSwatches};
+  }
+
+  // From one place of the plane to another.
+  function stroke(from, to) {
+    const pieces = Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / cellSide * 2) || 1;
+    const radius = brushSize.valueAsNumber * cellSide / 2, value = brush === 'none' ? null : brush;
+    painting.ground = groundLabel();
+    let whole = true;
+    for (let i = 1; i <= pieces; ++i) {
+      const at = {x: from.x + (to.x - from.x) * i / pieces, y: from.y + (to.y - from.y) * i / pieces};
+      whole = painting.paint(at.x, at.y, radius, value) && whole;
+    }
+    trouble.replaceChildren(...(whole ? [] : [notice(new Error(`A painting is at most ${mostPixels} pixels wide and high.`))]));
+  }
+
+  const keepPainting = () => context.go({paint: String(painting) || null}, {replace: true});
 
   // ---- drawing ----
 
@@ -247,6 +330,7 @@ export function mount(element, context) {
         if (bitmap) surface.drawImage(bitmap, ...box(tile.x * tile.side, tile.y * tile.side, tile.side, tile.side));
       }
     }
+    paintStrokes(surface, box, sharp);
     if (cut) {
       const [left, top, w, t] = box(cut.x, cut.y, cut.width, cut.height);
       surface.fillStyle = 'rgb(0 0 0 / 0.45)';
@@ -265,6 +349,30 @@ export function mount(element, context) {
     }
   }
 
+  // Labels that are painted where their pixels are still to come, as colours; and the brush: under the mouse, or in the middle,
+  // where Enter paints.
+  function paintStrokes(surface, box, z) {
+    surface.globalAlpha = 0.6;
+    const waiting = inView(z).filter((tile) => tiles.get(tile.key)?.of !== paintedNear(tile));
+    for (const [key, value] of waiting.length ? painting.cells : []) {
+      const [x, y] = key.split(',').map((cell) => cell * cellSide);
+      if (!waiting.some((tile) => Math.floor(x / tile.side) === tile.x && Math.floor(y / tile.side) === tile.y)) continue;
+      surface.fillStyle = model.label_colours[value];
+      surface.fillRect(...box(x, y, cellSide, cellSide));
+    }
+    surface.globalAlpha = 1;
+    const at = hover ?? (canvas.matches(':focus-visible') ? {x: width / 2, y: height / 2} : null);
+    if (brush === null || !at) return;
+    const dots = devicePixelRatio;
+    for (const [colour, line] of [['black', 4], ['white', 2]]) {
+      surface.strokeStyle = colour;
+      surface.lineWidth = line * dots;
+      surface.beginPath();
+      surface.arc(at.x * dots, at.y * dots, brushSize.valueAsNumber * cellSide / 2 * scale * dots, 0, 2 * Math.PI);
+      surface.stroke();
+    }
+  }
+
   const observer = new ResizeObserver(() => {
     ({width, height} = canvas.getBoundingClientRect());
     canvas.width = Math.round(width * devicePixelRatio);
@@ -276,7 +384,9 @@ export function mount(element, context) {
   // ---- hand, wheel and keys ----
 
   const pointers = new Map();
-  let corner = null;  // of a cut that is being drawn, on the plane
+  let corner = null;    // of a cut that is being drawn, on the plane
+  let painted = null;   // where the brush is, on the plane, while it paints
+  let hover = null;     // where the mouse is, on the screen
 
   const onPlane = ({x, y}) => ({x: middle.x + (x - width / 2) / scale, y: middle.y + (y - height / 2) / scale});
   const pointOf = (event) => {
@@ -288,19 +398,30 @@ export function mount(element, context) {
     if (event.button !== 0) return;
     canvas.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, pointOf(event));
-    corner = (choosing || event.shiftKey) && pointers.size === 1 ? onPlane(pointOf(event)) : null;
+    const here = onPlane(pointOf(event));
+    corner = (choosing || event.shiftKey) && pointers.size === 1 ? here : null;
+    if (brush !== null && !corner && pointers.size === 1) {
+      painted = here;
+      stroke(here, here);
+      refresh();
+    } else if (painted) {  // a second finger moves the map
+      endStroke();
+    }
     canvas.classList.add('held');
   });
   canvas.addEventListener('pointermove', (event) => {
-    const before = pointers.get(event.pointerId);
-    if (!before) return;
-    const now = pointOf(event);
+    const before = pointers.get(event.pointerId), now = pointOf(event);
+    hover = event.pointerType === 'mouse' ? now : null;
+    if (!before) return brush !== null && refresh();
     if (corner) {
       const other = onPlane(now);
       cut = {x: Math.round(Math.min(corner.x, other.x)), y: Math.round(Math.min(corner.y, other.y)),
              width: Math.max(1, Math.round(Math.abs(corner.x - other.x))), height: Math.max(1, Math.round(Math.abs(corner.y - other.y)))};
       cutWidth.input.value = cut.width;
       cutHeight.input.value = cut.height;
+    } else if (painted) {
+      stroke(painted, onPlane(now));
+      painted = onPlane(now);
     } else if (pointers.size === 2) {
       const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
       const apart = (a) => Math.hypot(a.x - other.x, a.y - other.y) || 1;
@@ -320,10 +441,21 @@ export function mount(element, context) {
         corner = null;
         stopChoosing();
         setCut(cut);
+      } else if (painted) {
+        endStroke();
       } else {
         remember();
       }
     });
+  }
+  canvas.addEventListener('pointerleave', () => {
+    hover = null;
+    refresh();
+  });
+  function endStroke() {
+    painted = null;
+    keepPainting();
+    refresh();
   }
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();
@@ -340,9 +472,12 @@ export function mount(element, context) {
     else if (event.key === '0') look({x: 0, y: 0}, home);
     else if (event.key === 'Escape' && (choosing || cut)) { stopChoosing(); setCut(null); }
     else if (event.key === ' ') context.go({seed: seed + 1});
+    else if (event.key === 'Enter' && brush !== null) { stroke(middle, middle); keepPainting(); }
     else return;
     event.preventDefault();
   });
+
+  for (const name of ['focus', 'blur']) canvas.addEventListener(name, refresh);
 
   // ---- cutting out ----
 
@@ -381,9 +516,9 @@ export function mount(element, context) {
     cutting = true;
     giveUpWaiting();
     try {
+      const map = painting.empty ? '' : `base64 -d > map.png <<< ${painting.png(groundLabel(), model.label_colours)} && `;
       const {png, command} = await picture('/api/canvas', {signal: stop.signal, request: {
-        model: model.name, seed, steps, ...(label === null ? {} : {label}), size: [piece.width, piece.height],
-        at: [piece.x, piece.y], seamless: meets}});
+        ...planeRequest([piece.x, piece.y], [piece.width, piece.height]), seamless: meets}});
       show(image, png);
       body.classList.remove('waiting');
       if (meets) {  // twice beside and below itself: no seam shows
@@ -393,7 +528,7 @@ export function mount(element, context) {
         image.replaceWith(repeated);
       }
       actions.append(h('button', {type: 'button', class: 'action', 'data-download': true, onclick: () => save(png, name)}, 'Download'),
-        copyButton(() => command));
+        copyButton(() => map + command));
       context.announce('The piece is there to download');
       actions.firstChild.focus();
     } catch (error) {

@@ -7,7 +7,7 @@ const table = Uint32Array.from({length: 256}, (_, byte) => {
   return remainder;
 });
 
-export function crc32(bytes) {
+function crc32(bytes) {
   let remainder = 0xffffffff;
   for (const byte of bytes) remainder = table[(remainder ^ byte) & 255] ^ (remainder >>> 8);
   return (remainder ^ 0xffffffff) >>> 0;

@@ -1,0 +1,217 @@
+#include "drawing.hpp"
+
+#include <map>
+
+#include "bounded_json.hpp"
+#include "edit_tasks.hpp"
+#include "onestep/interpolate.hpp"
+#include "onestep/request_json.hpp"
+#include "picture_file.hpp"
+#include "terminal.hpp"
+
+namespace onestep {
+namespace {
+
+Json report_of(const Drawing::Prepared& prepared, const Job& job) {
+  const Report plan = prepared.model->generator.plan(prepared.request);
+  return {{"sampler", plan.sampler},
+          {"levels", plan.levels},
+          {"nfe", plan.nfe},
+          {"seconds", job.seconds()},
+          {"shape", plan.shape}};
+}
+
+}  // namespace
+
+void Drawing::generate(const http::Request& request, http::Response& response) {
+  answer(prepare(parse_request(request.body)), request, response);
+}
+
+void Drawing::edit(const http::Request& request, http::Response& response) {
+  answer(prepare_edit(parse_request(request.body)), request, response);
+}
+
+Drawing::Prepared Drawing::prepare(Json body) const {
+  Prepared prepared{&models_.take(body), {}};
+  prepared.columns = static_cast<int>(take_whole(body, "columns", 0, 1000).value_or(0));
+  prepared.enlarge = static_cast<int>(take_whole(body, "enlarge", 1, 64).value_or(1));
+  prepared.previews = take_flag(body, "previews");
+  if (!body.contains("seeds") && !body.contains("count")) body["count"] = 1;
+  const Generator& generator = prepared.model->generator;
+  prepared.request = request_of_json(body.dump(-1, ' ', false, Json::error_handler_t::replace), generator.info());
+  const auto count = static_cast<std::int64_t>(prepared.request.seeds.size());
+  if (count > options_.count)
+    throw Refusal{422, std::to_string(count) + " samples: a request has at most " + std::to_string(options_.count),
+                  "count"};
+  if (prepared.previews && count != 1)
+    throw Refusal{422, "previews are of one sample, not of " + std::to_string(count)};
+  double values = static_cast<double>(count) * prepared.enlarge * prepared.enlarge;
+  for (const std::int64_t size : generator.plan(prepared.request).shape) values *= static_cast<double>(size);
+  if (values > 1 << 28)
+    throw Refusal{422, "the samples have more than 2^28 values in all; ask for fewer, or for smaller ones", "pixels"};
+  return prepared;
+}
+
+Drawing::Prepared Drawing::prepare_edit(Json body) const {
+  const std::string name = take_text(body, "task").value_or("");
+  const std::string fit = take_text(body, "fit").value_or("crop");
+  const std::map<std::string, Fit> fits{{"crop", Fit::crop}, {"pad", Fit::pad}, {"stretch", Fit::stretch}};
+  if (!fits.contains(fit)) throw Refusal{422, "fit = " + shown(fit) + " must be crop, pad or stretch"};
+  EditInput input{.fit = PictureInput(fits.at(fit))};
+  const auto picture_of = [&](const char* field) -> std::optional<PictureValues> {
+    const std::optional<std::string> text = take_text(body, field);
+    if (!text) return {};
+    return decode_picture(from_base64(*text, field), field);
+  };
+  const std::optional<PictureValues> picture = picture_of("picture");
+  input.mask = picture_of("mask");
+  input.factor = static_cast<int>(take_whole(body, "factor", 2, 64).value_or(2));
+  const std::optional<double> sigma = take_number(body, "sigma", 0, 1e6);
+  const std::optional<std::int64_t> from = take_whole(body, "from_seed", 0, std::int64_t{1} << 62);
+  const std::optional<std::int64_t> to = take_whole(body, "to_seed", 0, std::int64_t{1} << 62);
+  const auto frames = static_cast<int>(take_whole(body, "frames", 2, 64).value_or(8));
+  if (body.contains("sampler"))
+    throw Refusal{422, "sampler: an edit has the sampler consistency; give steps or levels"};
+
+  // The request's own fields say what is drawn; the sampler's levels are the edit's.
+  Prepared prepared = prepare(std::move(body));
+  prepared.is_edit = true;
+  Request& request = prepared.request;
+  const ModelInfo& info = prepared.model->generator.info();
+  if (info.data.modality != Modality::image || info.role != Role::consistency)
+    throw Refusal{422, info.name + " can't edit; a consistency model of pictures can"};
+  Levels given = parts_of(request.sampler).levels;
+  if (name == "interpolate") {
+    if (!from || !to) throw Refusal{422, "interpolate needs from_seed and to_seed"};
+    request.sampler = ConsistencySampler{.levels = given};
+    request.seeds.assign(1, static_cast<std::uint64_t>(*from));
+    const int draws = static_cast<int>(prepared.model->generator.plan(request).levels.size());
+    request.noise = interpolate_seeds(info, request.seeds.front(), static_cast<std::uint64_t>(*to), frames, draws);
+    request.seeds.assign(static_cast<std::size_t>(frames), request.seeds.front());
+    return prepared;
+  }
+  for (const EditTask& task : edit_tasks()) {
+    if (name != task.name) continue;
+    if (!picture) throw Refusal{422, name + " needs a picture: a PNG or a JPEG in base64"};
+    if (name == "denoise" && !sigma)
+      throw Refusal{422, "denoise needs sigma, the deviation of the noise in the picture"};
+    input.picture = *picture;
+    if (sigma) given = {.values = {*sigma}};
+    request.sampler = ConsistencySampler{.levels = levels_of_edit(task, given)};
+    request.edit = task.prepare(input, info).edit;
+    prepared.model->generator.plan(request);
+    return prepared;
+  }
+  std::string names;
+  for (const EditTask& task : edit_tasks()) names += std::string(task.name) + ", ";
+  throw Refusal{422, "task = " + shown(name) + " is unknown; there are " + names + "interpolate"};
+}
+
+std::vector<Sample> Drawing::samples_of(const Prepared& prepared, Json* report) {
+  const auto job = compute_.draw(prepared.model->generator, prepared.request, false);
+  Watch watch(options_.seconds);
+  std::vector<Sample> samples;
+  while (std::optional<Job::Event> event = job->next(patience, [&] { return watch.go_on(); })) {
+    if (event->sample) samples.push_back(std::move(*event->sample));
+  }
+  watch.require_in_time();
+  if (!job->finished()) throw Refusal{503, "the server is ending, or the client is gone", "", 5};
+  if (report) *report = report_of(prepared, *job);
+  return samples;
+}
+
+void Drawing::answer(Prepared prepared, const http::Request& request, http::Response& response) {
+  const ModelInfo& info = prepared.model->generator.info();
+  const auto count = prepared.request.seeds.size();
+  std::vector<std::string> kinds = accepted(request.get_header_value("Accept"));
+  const std::string usual = info.data.modality == Modality::audio   ? "audio/wav"
+                            : info.data.modality == Modality::video ? "image/webp"
+                                                                    : "image/png";
+  for (std::string& kind : kinds) {
+    if (kind == "*/*" || (kind == "image/*" && usual.starts_with("image/"))) kind = usual;
+  }
+  if (kinds.empty()) kinds = {usual};
+  for (const std::string& kind : kinds) {
+    if (kind == "text/event-stream") return stream(std::move(prepared), response);
+    if (kind == "application/json") {
+      Json report, list = Json::array();
+      for (const Sample& sample : samples_of(prepared, &report)) {
+        const std::string command =
+            prepared.is_edit ? "" : command_of(prepared.request, info, sample.seed, sample.label);
+        list.push_back(sample_json(sample, *prepared.model, prepared.request, command, prepared.enlarge));
+      }
+      return response.set_content(json_text({{"samples", std::move(list)}, {"report", std::move(report)}}),
+                                  "application/json");
+    }
+    for (const AnswerKind& file : answer_kinds()) {
+      if (kind != file.media_type) continue;
+      // Whether it can hold them is found before they are drawn.
+      const bool picture = file.kind == FileKind::png || file.kind == FileKind::jpeg;
+      if ((picture && info.data.modality != Modality::image) ||
+          (file.kind == FileKind::wav && info.data.modality != Modality::audio) ||
+          (file.kind == FileKind::webp && info.data.modality == Modality::audio) ||
+          (info.data.modality != Modality::image && file.kind != FileKind::npz && file.kind != FileKind::npy &&
+           count > 1))
+        continue;
+      const std::vector<Sample> samples = samples_of(prepared);
+      const SaveOptions save{.columns = prepared.columns,
+                             .enlarge = prepared.enlarge,
+                             .texts = texts_of(samples, *prepared.model, prepared.request)};
+      return response.set_content(text_of(encode(file.kind, info, samples, save)), file.media_type);
+    }
+  }
+  throw Refusal{406, "Accept " + shown(request.get_header_value("Accept")) + ": " + std::to_string(count) + " of " +
+                         info.name + " can be had as " + usual +
+                         ", application/json, text/event-stream, application/x-npz or application/x-npy"};
+}
+
+/// Server-sent events, as samples are finished.
+void Drawing::stream(Prepared prepared, http::Response& response) {
+  const auto shared = std::make_shared<Prepared>(std::move(prepared));
+  const auto job = compute_.draw(shared->model->generator, shared->request, shared->previews);
+  response.set_header("Cache-Control", "no-store");
+  response.set_chunked_content_provider(
+      "text/event-stream",
+      [shared, job, watch = Watch(options_.seconds)](std::size_t, http::DataSink& sink) mutable {
+        const ModelInfo& info = shared->model->generator.info();
+        const auto send = [&](const char* event, const Json& data) {
+          const std::string text = std::string("event: ") + event + "\ndata: " + json_text(data) + "\n\n";
+          if (!sink.write(text.data(), text.size())) job->stop();
+        };
+        try {
+          while (const std::optional<Job::Event> event = job->next(patience, [&] { return watch.go_on(); })) {
+            if (event->sample) {
+              const std::string command =
+                  shared->is_edit ? "" : command_of(shared->request, info, event->sample->seed, event->sample->label);
+              send("sample", sample_json(*event->sample, *shared->model, shared->request, command, shared->enlarge));
+            }
+            if (event->progress && event->preview.empty()) {
+              const Progress& progress = *event->progress;
+              send("progress", {{"calls_done", progress.calls_done},
+                                {"calls", progress.calls},
+                                {"samples_done", progress.samples_done},
+                                {"samples", progress.samples}});
+            } else if (event->progress) {
+              const Sample preview{shared->request.seeds.front(),
+                                   {},
+                                   event->preview,
+                                   shared->model->generator.plan(shared->request).shape};
+              Json data = sample_json(preview, *shared->model, shared->request, "", shared->enlarge);
+              data["call"] = event->progress->calls_done;
+              data["calls"] = event->progress->calls;
+              send("preview", data);
+            }
+          }
+          watch.require_in_time();
+          if (!job->finished()) throw Refusal{503, "the server is ending"};
+          send("done", report_of(*shared, *job));
+        } catch (...) {
+          send("error", to_json(refusal_of(std::current_exception())));
+        }
+        sink.done();
+        return true;
+      },
+      [job](bool) { job->stop(); });
+}
+
+}  // namespace onestep

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <vector>
+
+#include "compute.hpp"
+#include "connection.hpp"
+#include "served_models.hpp"
+#include "server_options.hpp"
+#include "wire.hpp"
+
+namespace onestep {
+
+/// Answers with samples: POST /api/generate and /api/edit.
+class Drawing {
+ public:
+  /// What a request asks for.
+  struct Prepared {
+    const ServedModel* model;
+    Request request;
+    int columns = 0, enlarge = 1;
+    bool previews = false, is_edit = false;
+  };
+
+  Drawing(const ServedModels& models, const ServerOptions& options)
+      : models_(models), options_(options), compute_(options.compute) {}
+
+  void generate(const http::Request& request, http::Response& response);
+  void edit(const http::Request& request, http::Response& response);
+  /// All samples, for as long as the client of this thread waits for them.
+  std::vector<Sample> samples_of(const Prepared& prepared, Json* report = nullptr);
+  ComputeCounts counts() const { return compute_.counts(); }
+
+ private:
+  Prepared prepare(Json body) const;
+  Prepared prepare_edit(Json body) const;
+  /// Draws and answers in the kind that is asked for.
+  void answer(Prepared prepared, const http::Request& request, http::Response& response);
+  void stream(Prepared prepared, http::Response& response);
+
+  const ServedModels& models_;
+  const ServerOptions& options_;
+  Compute compute_;
+};
+
+}  // namespace onestep
