@@ -7,7 +7,12 @@
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
 #include <set>
+#include <system_error>
+#include <thread>
 
 #include "terminal.hpp"
 
@@ -19,6 +24,49 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t most_head = 64 << 10;  // bytes of a request's first line and headers
 constexpr auto longest_head = 30s, longest_pause = 30s;
+
+/// A thread for each connection, up to a number; further ones wait for one that ends. httplib's pool keeps its threads,
+/// and with them what the deepest of its regular expressions took of each stack.
+class Threads final : public http::TaskQueue {
+ public:
+  explicit Threads(std::int64_t most) : most_(most) {}
+
+  void enqueue(std::function<void()> connection) override {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(connection));
+    if (running_ == most_) return;
+    ++running_;
+    try {
+      std::thread([this] { run(); }).detach();
+    } catch (const std::system_error&) {
+      --running_;  // no more threads can be had: it waits
+    }
+  }
+
+  void shutdown() override {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [this] { return running_ == 0; });
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (!waiting_.empty()) {
+      const std::function<void()> connection = std::move(waiting_.front());
+      waiting_.pop_front();
+      lock.unlock();
+      connection();
+      lock.lock();
+    }
+    --running_;
+    std::notify_all_at_thread_exit(ended_, std::move(lock));
+  }
+
+  std::int64_t most_, running_ = 0;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::deque<std::function<void()>> waiting_;
+};
 
 /// A client's connection, as httplib reads and writes it.
 class Connection final : public http::Stream {
@@ -143,7 +191,9 @@ std::optional<Refusal> refusal_of_framing(const http::Request& request, std::int
 
 }  // namespace
 
-Listener::Listener(std::int64_t body) : body_(body) {
+Listener::Listener(std::int64_t clients, std::int64_t body) : body_(body) {
+  new_task_queue = [clients] { return new Threads(clients); };
+  set_payload_max_length(static_cast<std::size_t>(body));
   set_pre_routing_handler([](const http::Request&, http::Response& response) {
     if (!current->refusal) return HandlerResponse::Unhandled;
     answer_refusal(response, *current->refusal);

@@ -21,8 +21,8 @@ constexpr std::chrono::milliseconds patience{50};
 /// is read, and its connection closed: what came after would be read as another request.
 class Listener : public http::Server {
  public:
-  /// `body`: bytes of a request's body, at most.
-  explicit Listener(std::int64_t body);
+  /// `clients`: connections at once, `body`: bytes of a request's body, at most.
+  Listener(std::int64_t clients, std::int64_t body);
 
   /// Asked once a request's head is there.
   std::function<std::optional<Refusal>(const http::Request&)> check;

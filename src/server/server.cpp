@@ -48,16 +48,12 @@ class WebServer::Routes {
 };
 
 WebServer::Routes::Routes(std::vector<std::unique_ptr<ServedModel>> models, const ServerOptions& options)
-    : listener(options.body),
+    : listener(options.clients, options.body),
       options_(options),
       models_(std::move(models)),
       drawing_(models_, options_),
       planes_(models_, options_) {
   require_closed(options);
-  listener.new_task_queue = [clients = options.clients] {
-    return new http::ThreadPool(static_cast<std::size_t>(clients));
-  };
-  listener.set_payload_max_length(static_cast<std::size_t>(options.body));
   listener.set_tcp_nodelay(true);
   listener.set_keep_alive_max_count(10'000);
   socket_t listening = INVALID_SOCKET;

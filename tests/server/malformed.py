@@ -121,7 +121,7 @@ def send(port, data, dice):
     """The statuses of the answers; how the connection ends is up to chance."""
     end = dice.choice(["half", "half", "whole", "wait"])
     answer = b""
-    with contextlib.suppress(ConnectionError, TimeoutError), contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as connection:
+    with contextlib.suppress(OSError), contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as connection:
         for start in range(0, len(data), 1 << 16):
             connection.sendall(data[start:start + (1 << 16)])
         if end == "whole":
