@@ -1,6 +1,7 @@
 #include "arguments.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -17,8 +18,10 @@ namespace {
 
 constexpr std::uint64_t most_token_bytes = 16 << 20;  // of a file: a hundred thousand texts of 77 tokens of two digits
 
+constexpr std::array precisions{Precision::automatic, Precision::fp32, Precision::bf16, Precision::fp16};
+
 Precision parse_precision(const std::string& text) {
-  for (const Precision precision : {Precision::automatic, Precision::fp32, Precision::bf16, Precision::fp16}) {
+  for (const Precision precision : precisions) {
     if (text == name_of(precision)) return precision;
   }
   refuse("unknown precision " + text + "; give auto, fp32, bf16 or fp16");
@@ -30,6 +33,13 @@ std::string list(const Items& items, Text text, const char* separator = ", ") {
   std::string listed;
   for (const auto& item : items) listed += (listed.empty() ? "" : separator) + std::string(text(item));
   return listed;
+}
+
+/// "karras|exponential": the choices, as help and completions have them.
+template <typename Items>
+std::string names_of(const Items& items) {
+  return list(
+      items, [](const auto& item) { return item.name; }, "|");
 }
 
 /// --churn-sigma-min of churn_sigma_min.
@@ -83,12 +93,16 @@ std::string default_steps() {
 }  // namespace
 
 void MachineArguments::add_to(CLI::App& command) {
-  command.add_option("--device", device, "cpu, cuda or cuda:INDEX (default: cpu)")->group("Machine");
+  command.add_option("--device", device, "cpu, cuda or cuda:INDEX (default: cpu)")
+      ->type_name("cpu|cuda")
+      ->group("Machine");
   command
       .add_option(
           "--precision", precision,
           "auto, fp32, bf16, or fp16 on a GPU; auto: bf16 where this CPU or GPU is fast at it and the samples stay the "
           "same, else fp32 (default: auto)")
+      ->type_name(list(
+          precisions, [](Precision precision) { return name_of(precision); }, "|"))
       ->group("Machine");
   command.add_option("--threads", threads, "CPU threads, 1 to 1024 (default: one a core)")->group("Machine");
   command
@@ -110,6 +124,7 @@ void SamplerArguments::add_to(CLI::App& command) {
       ->each([](const std::string& given) {
         if (given == "help") throw CLI::CallForVersion(list_of_samplers(), 0);
       })
+      ->type_name(names_of(samplers()))
       ->group("Sampler");
   command
       .add_option("--steps", levels.steps,
@@ -125,6 +140,7 @@ void SamplerArguments::add_to(CLI::App& command) {
   command
       .add_option("--schedule", levels.schedule,
                   "how levels are spaced: `--sampler help` (default: what suits the model)")
+      ->type_name(names_of(level_schedules()))
       ->group("Sampler");
   command
       .add_option("--guidance", guidance,

@@ -109,7 +109,9 @@ void run(const Arguments& arguments) {
 void add_bench(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("bench", "Measure a model's throughput and latency on this machine");
-  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
+  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
   command->add_option("--batch", arguments->batches, "batch sizes, each 1 to 65536 (default: 1,64)")->delimiter(',');
   command->add_option("--seconds", arguments->seconds, "time spent on each batch size, above 0 (default: 2)");
   command->add_option("--busy", arguments->busy, "threads that compute beside it, 0 to 1024 (default: 0)");

@@ -13,5 +13,6 @@ void add_inspect(CLI::App& app);
 void add_tune(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_serve(CLI::App& app);  // of src/server
+void add_completions(CLI::App& app);
 
 }  // namespace onestep

@@ -84,7 +84,8 @@ void add_edit(CLI::App& app) {
     const auto arguments = std::make_shared<Arguments>();
     CLI::App* command = edit->add_subcommand(task.name, task.description);
     command->add_option("model", arguments->model, "a consistency model: a file, or the name of a shipped one")
-        ->required();
+        ->required()
+        ->type_name("MODEL");
     command->add_option("input", arguments->input, task.input)->required();
     const std::string name = task.name;
     if (name == "inpaint") {

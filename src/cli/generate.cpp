@@ -262,7 +262,9 @@ void run(const Arguments& arguments) {
 void add_generate(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("generate", "Draw samples to files");
-  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
+  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
   command->add_option(
       "-o,--output", arguments->output,
       "a file (.png, .jpg, .webp, .wav, .npy, .npz), a folder (one file a sample), or a pattern such as "

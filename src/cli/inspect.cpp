@@ -204,7 +204,9 @@ void run(const Arguments& arguments) {
 void add_inspect(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("inspect", "Print what a model file says of itself, without running its code");
-  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
+  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
   command->add_flag("--check", arguments->check, "run the model as well, and test what it claims");
   command->add_flag("--engine", arguments->engine,
                     "run the model as well, and show into what it was compiled and where the time goes");

@@ -92,7 +92,8 @@ void add_interpolate(CLI::App& edit) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = edit.add_subcommand("interpolate", "Go from one picture to another");
   command->add_option("model", arguments->model, "a consistency model: a file, or the name of a shipped one")
-      ->required();
+      ->required()
+      ->type_name("MODEL");
   command->add_option("first", arguments->first, "a seed, or a picture of the model's size")->required();
   command->add_option("last", arguments->last, "another of the same kind")->required();
   command->add_option("--frames", arguments->frames, "pictures from first to last, 2 or more (default: 8)");

@@ -73,12 +73,13 @@ int run(int argc, char** argv) {
 #ifdef ONESTEP_SERVER
   onestep::add_serve(app);
 #endif
+  onestep::add_completions(app);
   // CLI11 would say that a command is missing, not that this one is unknown.
   std::string commands;
   bool known = argc < 2 || argv[1][0] == '-';
   for (const CLI::App* command : app.get_subcommands(nullptr)) {
     known |= argc > 1 && command->get_name() == argv[1];
-    commands += (commands.empty() ? "" : ", ") + command->get_name();
+    if (!command->get_group().empty()) commands += (commands.empty() ? "" : ", ") + command->get_name();
   }
   if (!known) {
     onestep::complain("unknown command " + std::string(argv[1]) + "; there are " + commands);

@@ -11,8 +11,8 @@ void PictureInput::add_to(CLI::App& command) {
   command
       .add_option("--fit", fit_,
                   "a picture of another size: crop about its middle, pad or stretch it (default: it is refused)")
-      ->transform(CLI::Transformer(fits))
-      ->type_name("");
+      ->transform(CLI::Transformer(fits).description(""))
+      ->type_name("crop|pad|stretch");
 }
 
 PictureValues PictureInput::fitted(PictureValues picture, const std::string& file,

@@ -138,7 +138,9 @@ void add_tune(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command =
       app.add_subcommand("tune", "Find the levels at which a consistency model's samples are nearest to real ones");
-  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")->required();
+  command->add_option("model", arguments->model, "a model file, or the name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
   command
       ->add_option("--reference", arguments->reference,
                    "real samples: a folder of pictures, a .npy, the array `samples` of a .npz, or an IDX file")

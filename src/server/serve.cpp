@@ -71,48 +71,41 @@ void add_serve(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("serve", "Show a page in the browser, and answer programs over HTTP");
   ServerOptions& server = arguments->server;
+  // Said in the descriptions.
+  const auto within = [](int low, int high) { return CLI::Range(low, high).description(""); };
   command
       ->add_option("models", arguments->models, "model files, or names of shipped models (default: all shipped ones)")
       ->type_name("MODEL ...");
   command->add_option("--port", server.port, "0 to 65535; 0: one that is free (default: 8080)")
-      ->check(CLI::Range(0, 65535))
-      ->type_name("");
+      ->check(within(0, 65535));
   command->add_option("--host", server.host, "the address to listen at (default: 127.0.0.1, this machine alone)");
   command->add_option("--token", server.token,
                       "a secret of 16 characters or more that callers must give; needed with another --host");
   command->add_option("--batch", server.compute.batch, "samples a network call, 1 to 4096 (default: 64)")
-      ->check(CLI::Range(1, 4096))
-      ->type_name("")
+      ->check(within(1, 4096))
       ->group("Bounds");
   command
       ->add_option("--batch-delay", arguments->delay_in_microseconds,
                    "microseconds that a sample waits for others, 0 to 1000000 (default: 2000)")
-      ->check(CLI::Range(0, 1'000'000))
-      ->type_name("")
+      ->check(within(0, 1'000'000))
       ->group("Bounds");
   command->add_option("--max-queue", server.compute.queue, "samples that may wait (default: 20000)")
-      ->check(CLI::Range(1, 10'000'000))
-      ->type_name("")
+      ->check(within(1, 10'000'000))
       ->group("Bounds");
   command->add_option("--max-body", server.body, "bytes of a request (default: 33554432)")
-      ->check(CLI::Range(1024, 1 << 30))
-      ->type_name("")
+      ->check(within(1024, 1 << 30))
       ->group("Bounds");
   command->add_option("--max-count", server.count, "samples of a request (default: 1000)")
-      ->check(CLI::Range(1, 1'000'000))
-      ->type_name("")
+      ->check(within(1, 1'000'000))
       ->group("Bounds");
   command->add_option("--max-pixels", server.pixels, "pixels of a part of a plane (default: 16777216)")
-      ->check(CLI::Range(1, 1 << 28))
-      ->type_name("")
+      ->check(within(1, 1 << 28))
       ->group("Bounds");
   command->add_option("--max-seconds", server.seconds, "that a request may take (default: 300)")
-      ->check(CLI::Range(1, 86400))
-      ->type_name("")
+      ->check(within(1, 86400))
       ->group("Bounds");
   command->add_option("--max-clients", server.clients, "connections at once (default: 256)")
-      ->check(CLI::Range(2, 4096))
-      ->type_name("")
+      ->check(within(2, 4096))
       ->group("Bounds");
   command->add_flag("--quiet", arguments->quiet, "nothing of what networks say");
   arguments->machine.add_to(*command);

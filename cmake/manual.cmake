@@ -1,0 +1,20 @@
+# Writes a man page of the program, and one of each command, from their help: cmake -DONESTEP=... -DHELP2MAN=... -DVERSION=... -DOUTPUT=FOLDER -P manual.cmake
+file(REMOVE_RECURSE ${OUTPUT})
+file(MAKE_DIRECTORY ${OUTPUT})
+cmake_path(GET ONESTEP PARENT_PATH folder)
+cmake_path(GET ONESTEP FILENAME program)
+execute_process(COMMAND ${ONESTEP} completions commands OUTPUT_VARIABLE commands COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" commands ": draw samples with consistency models\n${commands}")
+foreach(command ${commands})
+  string(REGEX MATCH "^([^:]*): (.*)$" matched "${command}")
+  string(STRIP "onestep ${CMAKE_MATCH_1}" words)
+  string(REPLACE " " "-" page "${words}")
+  execute_process(COMMAND ${HELP2MAN} --no-info --version-string=${VERSION} "--name=${CMAKE_MATCH_2}" "./${program} ${CMAKE_MATCH_1}"
+                  WORKING_DIRECTORY ${folder} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+  # help2man takes the program for the page, and would fill the examples' lines.
+  string(TOUPPER "${page}" title)
+  string(REPLACE ".TH ONESTEP " ".TH ${title} " text "${text}")
+  string(REPLACE ".SH NAME\n${words} " ".SH NAME\n${page} " text "${text}")
+  string(REGEX REPLACE "(\n.SH EXAMPLES\n.IP\n)(([^.][^\n]*\n)+)" "\\1.nf\n\\2.fi\n" text "${text}")
+  file(WRITE ${OUTPUT}/${page}.1 "${text}")
+endforeach()
