@@ -1,5 +1,7 @@
 #include "shipped_models.hpp"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -20,10 +22,18 @@ std::vector<fs::path> model_folders() {
     std::istringstream list(variable);
     for (std::string folder; std::getline(list, folder, ':');) folders.emplace_back(folder);
   }
-  // An installed program finds the models of its own prefix, wherever that was moved.
+  // What is installed finds the models of its own prefix, wherever that was moved: the program, and the library for C.
   std::error_code none;
-  const fs::path program = fs::read_symlink("/proc/self/exe", none);
-  if (!none) folders.push_back(program.parent_path().parent_path() / "share/onestep/models");
+  std::vector<fs::path> installed{fs::read_symlink("/proc/self/exe", none)};
+  Dl_info library{};
+  if (dladdr(ONESTEP_INSTALLED_MODELS, &library) != 0) installed.emplace_back(library.dli_fname);
+  for (const fs::path& file : installed) {
+    if (!file.is_absolute()) continue;  // a program's name, as it was called
+    // From PREFIX/bin or PREFIX/lib, and from a folder within.
+    for (const char* prefix : {"..", "../.."}) {
+      folders.push_back((file.parent_path() / prefix / "share/onestep/models").lexically_normal());
+    }
+  }
   folders.emplace_back(ONESTEP_INSTALLED_MODELS);
 #ifdef ONESTEP_SOURCE_MODELS
   folders.emplace_back(ONESTEP_SOURCE_MODELS);

@@ -1,0 +1,18 @@
+# Run by CPack on what was installed, before it is packed: no place of this machine is left in it, the program is started by what
+# finds the user's libtorch, and things are where Debian has them.
+set(root ${CPACK_TEMPORARY_INSTALL_DIRECTORY})
+file(GLOB libraries ${root}/usr/lib/libonestep_c.so.*.*)
+foreach(file ${root}/usr/bin/onestep ${libraries})
+  execute_process(COMMAND chrpath -d ${file} OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
+file(MAKE_DIRECTORY ${root}/usr/libexec/onestep)
+file(RENAME ${root}/usr/bin/onestep ${root}/usr/libexec/onestep/onestep)
+file(COPY_FILE ${CPACK_ONESTEP_LAUNCHER} ${root}/usr/bin/onestep)
+file(CHMOD ${root}/usr/bin/onestep PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+file(MAKE_DIRECTORY ${root}/usr/share/doc/onestep)
+file(COPY_FILE ${CPACK_RESOURCE_FILE_LICENSE} ${root}/usr/share/doc/onestep/copyright)
+file(RENAME ${root}/usr/share/zsh/site-functions ${root}/usr/share/zsh/vendor-completions)
+file(GLOB pages ${root}/usr/share/man/man1/*.1)
+foreach(page ${pages})
+  execute_process(COMMAND gzip -9n ${page} COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
