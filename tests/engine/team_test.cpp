@@ -148,10 +148,14 @@ TEST(Team, WaitsForNobodyButForThePartThatHeDoes) {
 
 // A part's own stages are shared once the outer stage has no parts left for the others.
 TEST(Team, HelpsWithTheWorkOfTheLastPart) {
-  std::atomic<bool> in_time{true};
+  std::atomic<bool> in_time{true}, begun{false};
   do_together(Stages({2},
                      [&](auto, std::int64_t outer) {
-                       if (outer == 0) return;
+                       if (outer == 0) {
+                         begun = true;
+                         return;
+                       }
+                       if (!comes_true([&] { return begun.load(); })) in_time = false;  // it is the last part now
                        std::atomic<int> here{0};
                        do_together(Stages({2},
                                           [&](auto, auto) {
