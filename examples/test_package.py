@@ -1,6 +1,7 @@
 """The Debian package: what it depends on, what it holds, and whether its program finds the user's libtorch. Usage:
 test_package.py ONESTEP.deb PREFIX TORCH"""
 
+import importlib.util
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 PACKAGE, PREFIX, TORCH = (Path(argument) for argument in sys.argv[1:4])
 del sys.argv[1:]
 PROGRAM, LIBRARY = PREFIX / "libexec/onestep/onestep", next(PREFIX.glob("lib/**/libonestep_c.so"))
+MODULE = Path(__file__).resolve().parents[1] / "python"
 OF_THE_USER = {"libtorch.so", "libtorch_cpu.so", "libtorch_cuda.so", "libc10.so", "libc10_cuda.so"}
 NO_TORCH = {"PATH": "/usr/bin:/bin", "PYTHONNOUSERSITE": "1"}  # Debian's python3 alone
 
@@ -68,6 +70,13 @@ class Package(unittest.TestCase):
             (Path(folder) / "torch").symlink_to(TORCH)
             found = onestep("--version", PYTHONPATH=folder)
             self.assertEqual((found.returncode, found.stderr), (0, ""))
+
+    @unittest.skipUnless(importlib.util.find_spec("torch") and importlib.util.find_spec("cffi"), "a python without torch and cffi")
+    def test_its_library_loads_into_a_python_that_has_torch(self):
+        environment = os.environ | {"PYTHONPATH": str(MODULE), "ONESTEP_LIBRARY": str(LIBRARY), "ONESTEP_MODELS": ""}
+        loaded = subprocess.run([sys.executable, "-c", "import pyonestep; print(pyonestep.Model('fashion').generate(2).shape)"],
+                                capture_output=True, text=True, env=environment)
+        self.assertEqual(loaded.stdout.strip(), "(2, 1, 28, 28)", loaded.stderr)
 
     def test_says_what_to_do_where_there_is_none(self):
         for environment, words in (({}, "there is no libtorch"), ({"ONESTEP_TORCH": "/nowhere"}, "/nowhere: has no lib/libtorch_cpu.so")):

@@ -10,6 +10,7 @@ What a request may say is what onestep's JSON may: seeds or count, labels, sampl
 force, sizes, tokens, conditions, label_map. Calls release Python's lock: threads draw at the same time.
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -39,6 +40,10 @@ def _declarations() -> str:
 _ffi = cffi.FFI()
 _ffi.cdef(_declarations())
 os.environ.setdefault("ONESTEP_MODELS", str(HERE / "models"))  # where the shipped ones are
+# torch need not be installed beside this module, where the library looks for libtorch: what is loaded is not looked for again.
+_torch = importlib.util.find_spec("torch")
+_libtorch = [_ffi.dlopen(str(file)) for folder in (_torch.submodule_search_locations if _torch else [])
+             for file in Path(folder).glob("lib/libtorch_cpu.so")]
 _library = _ffi.dlopen(os.environ.get("ONESTEP_LIBRARY") or str(HERE / "libonestep_c.so"))
 
 __version__ = _ffi.string(_library.onestep_version()).decode()
