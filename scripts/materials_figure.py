@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Draws docs/materials.png, a square of each of some labels, with the commands that a reader would type: .venv/bin/python
-scripts/materials_figure.py [ONESTEP [MODEL]]. Without a program, build/src/onestep; without a model, materials."""
+"""Draws a square of each of some labels of the model materials: .venv/bin/python
+scripts/materials_figure.py [PICTURE [ONESTEP [MODEL]]]. Without them, docs/materials.jpg, build/src/onestep and materials."""
 
 import subprocess
 import sys
@@ -10,11 +10,10 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-LABELS = ["animal", "lava", "ocean", "planks", "cow hide", "grass", "candy", "logs", "gold", "sky", "zebra", "plants"]
+LABELS = ["lava", "ocean", "sand", "sky", "cow hide", "grass", "elements", "logs", "gold", "rust", "water_ice", "wood"]
 SIDE, GAP, COLUMNS = 256, 4, 4
 
-onestep = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/src/onestep").resolve()
-model = sys.argv[2] if len(sys.argv) > 2 else "materials"
+picture, onestep, model = [*sys.argv[1:], *[ROOT / "docs/materials.jpg", ROOT / "build/src/onestep", "materials"][len(sys.argv) - 1:]]
 rows = len(LABELS) // COLUMNS
 figure = Image.new("RGB", (COLUMNS * (SIDE + GAP) - GAP, rows * (SIDE + GAP) - GAP), "white")
 with tempfile.TemporaryDirectory() as temporary:
@@ -22,4 +21,4 @@ with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / f"{i}.png"
         subprocess.run([onestep, "generate", model, "--label", label, "--size", f"{SIDE}x{SIDE}", "-o", file, "--quiet"], check=True)
         figure.paste(Image.open(file), (i % COLUMNS * (SIDE + GAP), i // COLUMNS * (SIDE + GAP)))
-figure.save(ROOT / "docs/materials.png", optimize=True)
+figure.save(picture, quality=90)

@@ -248,7 +248,7 @@ class CommandLine(unittest.TestCase):
         self.assertTrue((self.folder / "a.png").exists())
 
     def test_inspect_check_holds_for_the_shipped_models(self):
-        for model in ("fashion", "fashion-teacher"):
+        for model in ("fashion", "fashion-teacher", "materials"):
             result = self.run_onestep("inspect", model, "--check")
             self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
             self.assertNotIn("fails", result.stdout)
