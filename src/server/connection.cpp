@@ -122,7 +122,7 @@ class Connection final : public http::Stream {
   }
 
   ssize_t write(const char* from, std::size_t size) override {
-    return wait_for(POLLOUT, longest_pause) ? send(socket_, from, size, MSG_NOSIGNAL) : -1;
+    return wait_for(POLLOUT, longest_pause) ? send(socket_, from, size, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
   }
 
   void get_remote_ip_and_port(std::string& ip, int& port) const override { address_of(getpeername, ip, port); }

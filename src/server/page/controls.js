@@ -44,9 +44,9 @@ async function paintFace(image, request, signal) {
 // when what matters more is done.
 export function picker(caption, name, choices, change) {
   const images = choices.map(() => h('img', {alt: ''}));
-  const element = h('fieldset', {class: 'field cards'}, h('legend', {}, caption), choices.map(({value, title, remark}, i) =>
+  const element = h('fieldset', {class: 'field cards'}, h('legend', {}, caption), choices.map(({value, title, remark, request}, i) =>
     h('label', {}, h('input', {type: 'radio', name, value, onchange: () => change(value)}),
-      h('span', {class: 'face'}, images[i]), h('span', {}, h('b', {}, title), remark && h('small', {}, remark)))));
+      request && h('span', {class: 'face'}, images[i]), h('span', {}, h('b', {}, title), remark && h('small', {}, remark)))));
   const paint = async (signal) => {
     for (let i = 0; i < choices.length && !signal.aborted; ++i) {
       if (choices[i].request && !images[i].src) await paintFace(images[i], choices[i].request, signal);
