@@ -105,14 +105,14 @@ typedef struct onestep_model_info {
   const char* license;        /**< An SPDX identifier, or what the file says. */
   const char* file;           /**< From which it was loaded. */
   const char* role;           /**< "consistency", "diffusion" or "flow_map". */
-  const char* modality;       /**< "image", "audio" or "video". */
-  const int64_t* shape;       /**< Of one sample's values: [C, H, W], [C, L] or [C, T, H, W]. */
+  const char* modality;       /**< "image", "audio", "video" or "music". */
+  const int64_t* shape;       /**< Of one sample's values: [C, H, W], [C, L], [C, T, H, W] or [4, pitches, sixteenths]. */
   size_t rank;                /**< How many sizes that shape has. */
   const int64_t* noise_shape; /**< Of one draw of a sample's noise. */
   size_t noise_rank;          /**< How many sizes that shape has. */
   double range_low;           /**< Of the values, nominally. */
   double range_high;          /**< The same. */
-  double rate;                /**< Hz, or frames a second; 0 for images. */
+  double rate;                /**< Hz, frames a second, or quarter notes a minute; 0 for images. */
   double sigma_min;           /**< The lowest noise level, in units of the data. */
   double sigma_max;           /**< The highest. */
   int64_t label_count;        /**< 0: none. */
@@ -214,7 +214,8 @@ ONESTEP_API onestep_status onestep_report_of(const onestep_samples* samples, one
 ONESTEP_API onestep_status onestep_plan(const onestep_model* model, const char* request, const onestep_extras* extras,
                                         onestep_samples** samples);
 
-/** Writes .png, .jpg, .webp, .wav, .npy or .npz, whole or not at all. columns: of a grid; 0: about as many as rows. */
+/** Writes .png, .jpg, .webp, .wav, .mid, .npy or .npz, whole or not at all. columns: of a grid; 0: about as many as
+ * rows. */
 ONESTEP_API onestep_status onestep_save(const char* file, const onestep_samples* samples, int columns);
 
 /** Noise for extras.noise: [draws, frames, ...noise_shape] from the noise of one seed to another's, count values in

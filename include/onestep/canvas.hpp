@@ -13,7 +13,7 @@
 
 namespace onestep {
 
-/// Pixels of a plane, or, of a sound, numbers of a line: y is 0 there, and height 1.
+/// Pixels of a plane, or, of a sound, numbers of a line, of music, sixteenths: y is 0 there, and height 1.
 struct Rectangle {
   std::int64_t x = 0, y = 0;           ///< Of its upper left corner, in [-2^31, 2^31).
   std::int64_t width = 0, height = 1;  ///< >= 1, and all of it within the coordinates' range.
@@ -26,10 +26,18 @@ struct LabelMap {
   Rectangle place;                     ///< Over which it is spread; around it, what is at its edges goes on.
 };
 
+/// Some of a plane that is known, or that the plane is to be like.
+struct CanvasEdit {
+  Rectangle place;  ///< Where. With a period: within [0, period).
+  /// Inpaint or Stroke, of the place's shape, which Region::shape says. Beyond the place nothing is known, or the guide
+  /// is 0.
+  Edit edit;
+};
+
 /// How a plane is kept and cut.
 struct CanvasOptions {
   /// Pixels after which the plane begins anew, which makes a picture of that size seamless; 0: it goes on for ever. Of
-  /// a sound, the width alone. CanvasReport says what they must be multiples of.
+  /// a sound and of music, the width alone. CanvasReport says what they must be multiples of.
   std::int64_t period_width = 0, period_height = 0;
   /// Bytes of finished tiles that are kept, >= 0. The same values come with any; with few, tiles are drawn again.
   std::size_t cache_bytes = std::size_t{256} << 20;
@@ -38,11 +46,14 @@ struct CanvasOptions {
   std::int64_t tile = 0;
   /// In place of the request's label, for models with a halo whose labels may be a map (ConditionInfo::map).
   std::optional<LabelMap> label_map = {};
+  /// With ConsistencySampler alone. What is known stands in every region as it is.
+  std::optional<CanvasEdit> edit = {};
 };
 
 /// A part of a plane.
 struct Region {
-  std::vector<std::int64_t> shape;  ///< [C, height, width]; video: [C, T, height, width]; audio: [C, width].
+  std::vector<std::int64_t> shape;  ///< [C, height, width]; video: [C, T, height, width]; audio: [C, width];
+                                    ///< music: [4, pitches, width].
   std::vector<float> values;        ///< In C order, nominally in the model's range, not clamped. Empty when stopped.
   bool stopped = false;             ///< On request, before all of it was drawn.
 };
@@ -63,18 +74,18 @@ struct CanvasReport {
   std::int64_t multiple_width = 1, multiple_height = 1;  ///< What a period must be a multiple of.
 };
 
-/// An endless plane (or line, of sound) of one model, seed, label and sampler. A pixel depends on these, on its place
-/// and on the period alone: the same bits however the plane is cut into regions, tiles and calls, in any order, by any
-/// number of threads. Memory is bounded by the options' cache and what a call works on.
+/// An endless plane (or line, of sound and music) of one model, seed, label and sampler. A pixel depends on these, on
+/// its place and on the period alone: the same bits however the plane is cut into regions, tiles and calls, in any
+/// order, by any number of threads. Memory is bounded by the options' cache and what a call works on.
 ///
 /// A pixel's noise belongs to its place (docs/design.md, "Noise"). A further step of the sampler needs the last one's
 /// values around a tile, which are drawn first; so that an endless plane takes 8 network calls at most. With a period
 /// every sampler runs, and all of the plane is drawn at once where there are more calls than 8.
 class Canvas {
  public:
-  /// The request's seeds: one, and labels: one or none, which leaves it to the seed. It has no edit, no noise and no
-  /// sizes; batch is not looked at. The generator's model lives on in the canvas. Throws Error (usage) on what breaks a
-  /// rule, on a model with a decoder or with a picture for its condition; memory.
+  /// The request's seeds: one, and labels: one or none, which leaves it to the seed. It has no edit (the options may),
+  /// no noise and no sizes; batch is not looked at. The generator's model lives on in the canvas. Throws Error (usage)
+  /// on what breaks a rule, on a model with a decoder or with a picture for its condition; memory.
   Canvas(const Generator& generator, const Request& request, const CanvasOptions& options = {});
   Canvas(Canvas&&) noexcept;             ///< What was moved from may be assigned to or destroyed, and nothing else.
   Canvas& operator=(Canvas&&) noexcept;  ///< As of the constructor.

@@ -14,7 +14,7 @@ enum class Role { consistency, diffusion, flow_map };
 /// The name that a model file has for it.
 const char* name_of(Role role);
 /// What a sample is.
-enum class Modality { image, audio, video };
+enum class Modality { image, audio, video, music };
 /// The name that a model file has for it.
 const char* name_of(Modality modality);
 
@@ -27,13 +27,23 @@ struct SampleSpace {
   std::optional<std::int64_t> halo;
 };
 
+/// How notes are read from a roll, a sample of modality music. Its channels: a note of the voice begins, sounds, a note
+/// of the piano begins, sounds; its rows: pitches, upwards; its columns: sixteenths.
+struct RollInfo {
+  int lowest_pitch = 0;                                ///< Of the first row: MIDI, 60 is the middle C.
+  double onset_threshold = 0.5, held_threshold = 0.5;  ///< Within the range: values above mean that one begins, sounds.
+};
+
 /// What is saved and looked at: the sample itself, or what the decoder makes of it.
 struct DataSpace {
-  Modality modality = Modality::image;    ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
-  std::vector<Size> sizes;                ///< As the file has them; a free size is a multiple of one of the sample.
-  std::vector<std::int64_t> shape;        ///< With the default of every free size.
-  double rate = 0;                        ///< audio: sample rate, Hz; video: frame rate, frames/s; image: 0.
+  /// image [C, H, W], audio [C, L], video [C, T, H, W] or music [4, pitches, sixteenths].
+  Modality modality = Modality::image;
+  std::vector<Size> sizes;          ///< As the file has them; a free size is a multiple of one of the sample.
+  std::vector<std::int64_t> shape;  ///< With the default of every free size.
+  /// audio: sample rate, Hz; video: frame rate, frames/s; music: tempo, quarter notes/min; image: 0.
+  double rate = 0;
   double range_low = -1, range_high = 1;  ///< Of the values, nominally: black and white, full amplitude.
+  RollInfo roll = {};                     ///< Of music.
 };
 
 /// A further input of the network, behind x, the noise level and the target.

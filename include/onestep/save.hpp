@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,11 +15,18 @@ struct SaveOptions {
   int columns = 0;  ///< Of a picture of several samples; 0: about as many as rows.
   int enlarge = 1;  ///< Every pixel becomes a square of this many pixels, >= 1.
   std::vector<std::pair<std::string, std::string>> texts = {};  ///< Kept in a PNG beside the pixels: keyword and text.
+  std::optional<double> tempo =
+      {};                      ///< Of music in .mid and .wav, quarter notes a minute in [10, 400]; none: the model's.
+  std::string soundfont = {};  ///< An .sf2 file, of music in .wav; empty: Debian's default one.
 };
 
-/// The kind of file that `file` is by its extension: .png, .jpg, .jpeg, .webp, .wav, .npy or .npz. Throws Error
-/// (usage) unless `count` samples of this model fit into one: images become a grid, a sound or a clip goes alone.
+/// The kind of file that `file` is by its extension: .png, .jpg, .jpeg, .webp, .wav, .mid, .npy or .npz. Throws Error
+/// (usage) unless `count` samples of this model fit into one: images become a grid; a sound, a clip or a piece of music
+/// goes alone.
 FileKind file_kind(const std::string& file, const ModelInfo& info, std::size_t count);
+
+/// Whether it would not.
+bool can_hold(FileKind kind, const ModelInfo& info, std::size_t count);
 
 /// Throws Error as file_kind, and Error (file) where the file can't be written: to be asked before samples are drawn.
 void require_savable(const std::string& file, const ModelInfo& info, std::size_t count);

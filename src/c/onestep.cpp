@@ -400,7 +400,8 @@ onestep_status onestep_region(const onestep_canvas* canvas, int64_t x, int64_t y
     const ModelInfo& info = required("canvas", canvas)->canvas.info();
     // Before anything is drawn. What else is wrong with the rectangle, the canvas says.
     std::vector<std::int64_t> outer = info.data.shape;
-    outer.resize(outer.size() - (info.data.modality == Modality::audio ? 1 : 2));
+    const bool line = info.data.modality == Modality::audio || info.data.modality == Modality::music;
+    outer.resize(outer.size() - (line ? 1 : 2));
     constexpr std::int64_t most = std::int64_t{1} << 32;
     if (width >= 1 && height >= 1 && width <= most && height <= most) {
       auto row = static_cast<std::uint64_t>(width);

@@ -24,6 +24,8 @@ const char* name_of(Modality modality) {
       return "audio";
     case Modality::video:
       return "video";
+    case Modality::music:
+      return "music";
     case Modality::image:
       break;
   }

@@ -6,8 +6,11 @@
 #include <filesystem>
 
 #include "array_file.hpp"
+#include "midi.hpp"
 #include "onestep/error.hpp"
+#include "roll.hpp"
 #include "sound_file.hpp"
+#include "synthesizer.hpp"
 #include "values.hpp"
 
 namespace onestep {
@@ -20,21 +23,24 @@ struct Extension {
   FileKind kind;
 };
 constexpr Extension extensions[] = {{".png", FileKind::png},   {".jpg", FileKind::jpeg}, {".jpeg", FileKind::jpeg},
-                                    {".webp", FileKind::webp}, {".wav", FileKind::wav},  {".npy", FileKind::npy},
-                                    {".npz", FileKind::npz}};
+                                    {".webp", FileKind::webp}, {".wav", FileKind::wav},  {".mid", FileKind::midi},
+                                    {".midi", FileKind::midi}, {".npy", FileKind::npy},  {".npz", FileKind::npz}};
 
 bool fits(FileKind kind, const SampleFormat& format) {
   const std::int64_t channels = format.shape.at(0);
+  const bool music = format.modality == Modality::music;
   const bool picture = channels == 1 || channels == 3 || channels == 4;
   switch (kind) {
     case FileKind::png:
-      return format.modality == Modality::image && picture;
+      return music || (format.modality == Modality::image && picture);
     case FileKind::jpeg:
-      return format.modality == Modality::image && picture && channels != 4;
+      return music || (format.modality == Modality::image && picture && channels != 4);
     case FileKind::webp:
-      return (format.modality == Modality::image || format.modality == Modality::video) && picture;
+      return music || ((format.modality == Modality::image || format.modality == Modality::video) && picture);
     case FileKind::wav:
-      return format.modality == Modality::audio;
+      return music || format.modality == Modality::audio;
+    case FileKind::midi:
+      return music;
     case FileKind::npy:
     case FileKind::npz:
       return true;
@@ -42,9 +48,11 @@ bool fits(FileKind kind, const SampleFormat& format) {
   return false;
 }
 
-std::string extension_of(FileKind kind) {
-  return std::find_if(std::begin(extensions), std::end(extensions), [&](const Extension& e) { return e.kind == kind; })
-      ->name;
+/// Whether several samples of the modality go into one file of the kind.
+bool holds_several(FileKind kind, Modality modality) {
+  const bool picture = kind == FileKind::png || kind == FileKind::jpeg || kind == FileKind::webp;
+  return kind == FileKind::npy || kind == FileKind::npz || modality == Modality::image ||
+         (modality == Modality::music && picture);
 }
 
 /// `name` is for messages.
@@ -58,8 +66,7 @@ void require_fit(FileKind kind, const SampleFormat& format, std::size_t count, c
     throw Error(ErrorKind::usage, name + " does not hold samples of modality " + name_of(format.modality) +
                                       " and shape " + shape_text(format.shape) + "; these do: " + fitting);
   }
-  const bool array = kind == FileKind::npy || kind == FileKind::npz;
-  if (!array && format.modality != Modality::image && count != 1) {
+  if (count != 1 && !holds_several(kind, format.modality)) {
     throw Error(ErrorKind::usage, name + " holds one sample of modality " + name_of(format.modality) + ", not " +
                                       std::to_string(count) + "; give a file a sample, such as {seed:06d}" +
                                       extension_of(kind) + ", or .npy or .npz");
@@ -67,6 +74,29 @@ void require_fit(FileKind kind, const SampleFormat& format, std::size_t count, c
 }
 
 }  // namespace
+
+std::string extension_of(FileKind kind) {
+  return std::find_if(std::begin(extensions), std::end(extensions), [&](const Extension& e) { return e.kind == kind; })
+      ->name;
+}
+
+FileKind usual_kind(Modality modality) {
+  switch (modality) {
+    case Modality::audio:
+      return FileKind::wav;
+    case Modality::video:
+      return FileKind::webp;
+    case Modality::music:
+      return FileKind::midi;
+    case Modality::image:
+      break;
+  }
+  return FileKind::png;
+}
+
+bool can_hold(FileKind kind, const SampleFormat& format, std::size_t count) {
+  return fits(kind, format) && (count == 1 || holds_several(kind, format.modality));
+}
 
 FileKind file_kind(const std::string& file, const SampleFormat& format, std::size_t count) {
   std::string name = std::filesystem::path(file).extension().string();
@@ -102,6 +132,17 @@ std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format,
     if (!samples.labels.empty()) arrays.push_back({"labels", {samples.labels, {rows}}});
     return encode_npz(arrays);
   }
+  const bool music = format.modality == Modality::music;
+  const auto notes_of = [&](std::span<const float> values) {
+    return notes_of_roll(values, format.shape, format.low, format.high, format.roll);
+  };
+  if (kind == FileKind::midi) return encode_midi({notes_of(samples.values.front()), format.rate});
+  if (kind == FileKind::wav && music) {
+    const std::vector<float> sound =
+        play({notes_of(samples.values.front()), format.rate}, format.shape[2], format.soundfont);
+    const std::int64_t shape[] = {2, static_cast<std::int64_t>(sound.size() / 2)};
+    return encode_wav(sound, shape, -1, 1, synthesizer_rate);
+  }
   if (kind == FileKind::wav) {
     const auto sample_rate = static_cast<int>(std::lround(format.rate));
     return encode_wav(samples.values.front(), format.shape, format.low, format.high, sample_rate);
@@ -115,7 +156,10 @@ std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format,
   if (count == 0) throw Error(ErrorKind::usage, "a picture of no samples can't be made; give one or more");
   std::vector<Picture> pictures;
   for (const auto& values : samples.values) {
-    pictures.push_back(enlarge(to_picture(values, format.shape, format.low, format.high), options.enlarge));
+    const Picture picture =
+        music ? picture_of_notes(notes_of(values), format.shape[1], format.shape[2], format.roll.lowest_pitch)
+              : to_picture(values, format.shape, format.low, format.high);
+    pictures.push_back(enlarge(picture, options.enlarge));
   }
   const Picture picture = count == 1 ? std::move(pictures.front()) : grid(pictures, options.columns, grid_gap);
   if (kind == FileKind::png) return encode_png(picture, texts);

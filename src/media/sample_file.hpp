@@ -13,16 +13,22 @@ namespace onestep {
 
 /// What a model's samples are, apart from their numbers.
 struct SampleFormat {
-  Modality modality = Modality::image;  ///< image [C, H, W], audio [C, L] or video [C, T, H, W].
+  Modality modality = Modality::image;  ///< As of DataSpace.
   std::vector<std::int64_t> shape;      ///< Of one sample.
   double low = -1, high = 1;            ///< The range that becomes black to white, or the swing of a sound.
-  double rate = 1;                      ///< audio: sample rate, whole Hz; video: frame rate, frames/s.
+  double rate = 1;                      ///< audio: sample rate, whole Hz; video: frames/s; music: quarter notes/min.
+  RollInfo roll = {};                   ///< Of music.
+  std::string soundfont = {};           ///< Of music that becomes a sound; empty: the one that is installed.
 };
 
-/// The kind of file that `file` is by its extension (.png, .jpg, .jpeg, .webp, .wav, .npy, .npz, in any case). Throws
-/// Error (usage), which lists what would do, unless it can hold `count` samples of this format: to be asked before they
-/// are drawn. Pictures in one file become a grid; a sound or a clip goes alone.
+/// The kind of file that `file` is by its extension (.png, .jpg, .jpeg, .webp, .wav, .mid, .midi, .npy, .npz, in any
+/// case). Throws Error (usage), which lists what would do, unless it can hold `count` samples of this format: to be
+/// asked before they are drawn. Pictures in one file become a grid, those of music too; a sound, a clip or a piece goes
+/// alone.
 FileKind file_kind(const std::string& file, const SampleFormat& format, std::size_t count);
+
+/// Whether it can.
+bool can_hold(FileKind kind, const SampleFormat& format, std::size_t count);
 
 /// Finished samples, held by somebody else.
 struct SampleSet {

@@ -8,6 +8,7 @@
 #include "levels.hpp"
 #include "noise_input.hpp"
 #include "onestep/error.hpp"
+#include "onestep/score.hpp"
 #include "preconditioning.hpp"
 
 namespace onestep {
@@ -77,16 +78,41 @@ std::vector<std::int64_t> default_shape(const Fields& fields, const std::vector<
   return shape;
 }
 
-std::size_t read_modality(const Fields& fields, DataSpace& data) {
-  const std::string modality = fields.one_of("modality", {"image", "audio", "video"});
-  data.modality = modality == "audio" ? Modality::audio : modality == "video" ? Modality::video : Modality::image;
-  return modality == "audio" ? 2 : modality == "image" ? 3 : 4;
+/// How many sizes a sample has.
+std::size_t read_modality(const Fields& fields, std::int64_t format, DataSpace& data) {
+  std::vector<Modality> known{Modality::image, Modality::audio, Modality::video};
+  if (format > 1) known.push_back(Modality::music);
+  Names names;
+  for (const Modality modality : known) names.emplace_back(name_of(modality));
+  const auto found = std::find(names.begin(), names.end(), fields.one_of("modality", names));
+  data.modality = known[static_cast<std::size_t>(found - names.begin())];
+  return data.modality == Modality::audio ? 2 : data.modality == Modality::video ? 4 : 3;
+}
+
+/// Of music, how notes are read from the values.
+void read_roll(const Fields& fields, DataSpace& data) {
+  if (data.modality != Modality::music) return;
+  if (data.shape[0] != 4 || data.shape[1] > 128 || data.shape[2] % sixteenths_a_bar != 0)
+    fields.fail("shape", "of music must be [4, pitches, sixteenths]: 1 to 128 pitches, whole bars of 16 sixteenths");
+  data.roll.lowest_pitch = static_cast<int>(fields.whole("lowest_pitch", 0, 128 - data.shape[1]));
+  data.roll.onset_threshold = data.roll.held_threshold = (data.range_low + data.range_high) / 2;
+  if (!fields.has("thresholds")) return;
+  const Json& thresholds = fields.at("thresholds");
+  const auto within = [&](const Json& t) {
+    return t.is_number() && t.get<double>() > data.range_low && t.get<double>() < data.range_high;
+  };
+  if (!thresholds.is_array() || thresholds.size() != 2 || !within(thresholds[0]) || !within(thresholds[1]))
+    fields.fail("thresholds", "must be two numbers within the range: above which a note begins, and sounds");
+  data.roll.onset_threshold = thresholds[0].get<double>();
+  data.roll.held_threshold = thresholds[1].get<double>();
 }
 
 void read_rate_and_range(const Fields& fields, DataSpace& data) {
   data.rate = data.modality == Modality::audio   ? static_cast<double>(fields.whole("sample_rate", 1, most))
               : data.modality == Modality::video ? fields.positive("frame_rate")
-                                                 : 0;
+              : data.modality == Modality::music
+                  ? fields.number("tempo", 10, 400, "a number of quarter notes a minute in [10, 400]")
+                  : 0;
   if (!fields.has("range")) return;
   const Json& range = fields.at("range");
   if (!range.is_array() || range.size() != 2 || !range[0].is_number() || !range[1].is_number() ||
@@ -120,29 +146,32 @@ std::map<std::string, std::int64_t> read_free_sizes(const Fields& fields, Sample
 /// Where a decoder stands behind the sampler, what is saved is another space than what is sampled.
 void read_spaces(const Fields& root, std::int64_t format, ModelInfo& info) {
   const bool apart = format > 1 && root.has("data");
-  const Names data_names{"modality", "shape", "range", "sample_rate", "frame_rate"};
+  Names data_names{"modality", "shape", "range", "sample_rate", "frame_rate"};
+  if (format > 1) data_names.insert(data_names.end(), {"tempo", "lowest_pitch", "thresholds"});
   Names sample_names = apart ? Names{"shape"} : data_names;
   if (format > 1) sample_names.insert(sample_names.end(), {"multiple", "default", "halo"});
   const Fields sample = root.object("sample", sample_names);
   const FreeSizes free = format > 1 ? FreeSizes::plain : FreeSizes::none;
   if (!apart) {
-    const std::size_t dimensions = read_modality(sample, info.data);
+    const std::size_t dimensions = read_modality(sample, format, info.data);
     info.sample.sizes = read_sizes(sample, "shape", dimensions, free, name_of(info.data.modality));
     const auto defaults = format > 1 ? read_free_sizes(sample, info.sample) : std::map<std::string, std::int64_t>{};
     info.sample.shape = default_shape(sample, info.sample.sizes, defaults);
     info.data.sizes = info.sample.sizes;
     info.data.shape = info.sample.shape;
     read_rate_and_range(sample, info.data);
+    read_roll(sample, info.data);
     return;
   }
   info.sample.sizes = read_sizes(sample, "shape", std::nullopt, free, "one sample");
   const auto defaults = read_free_sizes(sample, info.sample);
   info.sample.shape = default_shape(sample, info.sample.sizes, defaults);
   const Fields data = root.object("data", data_names);
-  const std::size_t dimensions = read_modality(data, info.data);
+  const std::size_t dimensions = read_modality(data, format, info.data);
   info.data.sizes = read_sizes(data, "shape", dimensions, FreeSizes::times, name_of(info.data.modality));
   info.data.shape = default_shape(data, info.data.sizes, defaults);
   read_rate_and_range(data, info.data);
+  read_roll(data, info.data);
 }
 
 void read_labels(const Fields& fields, ModelInfo& info) {

@@ -59,11 +59,14 @@ struct Plane {
   std::shared_ptr<const Model> model;
   Request request;
   Axis vertical, horizontal;
-  std::vector<std::int64_t> leading;  ///< Sizes of a sample before those of the plane: [C] or [C, T].
+  std::vector<std::int64_t> leading;  ///< Sizes of a sample before those of the plane: [C], [C, T] or [4, pitches].
   bool line = false;                  ///< A sample has one size more, not two.
   Plan plan;
   Condition condition;  ///< Of the windows of a call, where no labels are painted.
   std::optional<LabelMap> painted;
+  /// Of an edit, at its place: what the first sample is added to, and a mask of what stays; undefined where none does.
+  Rectangle place_of_edit;
+  Tensor known, mask;
   CanvasReport report;
   mutable PatchCache cache;
 
@@ -71,6 +74,8 @@ struct Plane {
   bool drawn_at_once() const { return plan.calls > most_calls; }
   /// Of the windows of a call that are made of a rectangle.
   Condition condition_at(const Rectangle& r) const;
+  /// [1, ...leading, height, width].
+  std::vector<std::int64_t> shape_of(std::int64_t height, std::int64_t width) const;
 
  private:
   void require_request() const;
@@ -78,6 +83,7 @@ struct Plane {
   void cut(const CanvasOptions& options);
   void set_periods(const CanvasOptions& options);
   void require_calls() const;
+  void take_edit(const CanvasEdit& edit);
 };
 
 void Plane::require_request() const {
@@ -87,7 +93,8 @@ void Plane::require_request() const {
     if (wanted.kind == ConditionKind::image)
       refuse("condition " + wanted.name + " of " + info.name + " is a picture of one size; a canvas has none");
   }
-  if (!std::holds_alternative<std::monostate>(request.edit)) refuse("a canvas can't be edited; edit single samples");
+  if (!std::holds_alternative<std::monostate>(request.edit))
+    refuse("edit of a request is that of a sample; a canvas's is among its options");
   if (!request.noise.empty()) refuse("noise can't be given for a canvas: it belongs to the plane's places");
   if (!request.label_map.empty()) refuse("label_map of a request is that of a sample; a canvas's is among its options");
   if (!request.sizes.empty()) refuse("sizes can't be given for a canvas: it has no end");
@@ -149,7 +156,7 @@ Condition Plane::condition_at(const Rectangle& r) const {
 
 void Plane::cut(const CanvasOptions& options) {
   const SampleSpace& space = model->info.sample;
-  line = space.shape.size() == 2;
+  line = space.shape.size() == 2 || model->info.data.modality == Modality::music;
   const std::size_t last = space.shape.size() - 1;
   leading.assign(space.shape.begin(), space.shape.end() - (line ? 1 : 2));
   const auto is_free = [&](std::size_t i) { return !space.sizes[i].name.empty() && space.sizes[i].number == 1; };
@@ -176,7 +183,8 @@ void Plane::cut(const CanvasOptions& options) {
     request.sizes[space.sizes[i].name] = axis.window;
     return axis;
   };
-  horizontal = cut_axis(last, line ? group_side * group_side : group_side);
+  // Windows of a sound are small; those of music are as large as a picture's.
+  horizontal = cut_axis(last, space.shape.size() == 2 ? group_side * group_side : group_side);
   if (!line) vertical = cut_axis(last - 1, group_side);
 }
 
@@ -227,6 +235,62 @@ void Plane::require_calls() const {
   }
 }
 
+void require_rectangle(const Rectangle& r, const Plane& plane) {
+  const auto require_side = [](const char* place_name, std::int64_t place, const char* size_name, std::int64_t size) {
+    require_whole(place_name, place, lowest, highest);
+    require_whole(size_name, size, 1, highest);
+    if (place + size - 1 > highest)
+      refuse(std::string(place_name) + " + " + size_name + " = " + std::to_string(place + size) +
+             " must be at most 2^31; no plane goes further");
+  };
+  require_side("x", r.x, "width", r.width);
+  if (plane.line && (r.y != 0 || r.height != 1)) refuse("a line has y = 0 and height 1");
+  require_side("y", r.y, "height", r.height);
+  double values = static_cast<double>(r.width) * static_cast<double>(r.height);
+  for (const std::int64_t size : plane.leading) values *= static_cast<double>(size);
+  if (values > std::exp2(31)) {
+    refuse(std::to_string(r.width) + " x " + std::to_string(r.height) +
+           " pixels are more than 2^31 values; ask for them in parts");
+  }
+}
+
+std::vector<std::int64_t> Plane::shape_of(std::int64_t height, std::int64_t width) const {
+  std::vector<std::int64_t> shape{1};
+  shape.insert(shape.end(), leading.begin(), leading.end());
+  shape.insert(shape.end(), {height, width});
+  return shape;
+}
+
+void Plane::take_edit(const CanvasEdit& edit) {
+  const Rectangle& r = place_of_edit = edit.place;
+  require_rectangle(r, *this);
+  const auto require_inside = [](const char* name, std::int64_t begin, std::int64_t size, std::int64_t period) {
+    if (period > 0 && (begin < 0 || begin + size > period)) {
+      refuse(std::string("edit.place reaches from ") + name + " = " + std::to_string(begin) + " to " +
+             std::to_string(begin + size) + "; it must lie within the period, 0 to " + std::to_string(period));
+    }
+  };
+  require_inside("x", r.x, r.width, horizontal.period);
+  if (!line) require_inside("y", r.y, r.height, vertical.period);
+  // All that can be wrong with an edit is refused as of a sample of the place's size.
+  Plan of_place = plan;
+  of_place.sample_shape = leading;
+  if (!line) of_place.sample_shape.push_back(r.height);
+  of_place.sample_shape.push_back(r.width);
+  plan_edit(of_place, edit.edit, model->info);
+  const auto laid_out = [&](const std::vector<float>& values) {
+    return torch::from_blob(const_cast<float*>(values.data()), shape_of(r.height, r.width)).clone();
+  };
+  if (const auto* inpaint = std::get_if<Inpaint>(&edit.edit)) {
+    mask = laid_out(inpaint->mask) != 0;
+    known = torch::where(mask, laid_out(inpaint->sample), torch::zeros(1));
+  } else if (const auto* stroke = std::get_if<Stroke>(&edit.edit)) {
+    known = laid_out(stroke->guide);
+  } else {
+    refuse("edit of a canvas must be Inpaint or Stroke");
+  }
+}
+
 Plane::Plane(std::shared_ptr<const Model> of, const Request& asked, const CanvasOptions& options)
     : model(std::move(of)), request(asked), painted(options.label_map), cache(options.cache_bytes) {
   require_request();
@@ -236,6 +300,7 @@ Plane::Plane(std::shared_ptr<const Model> of, const Request& asked, const Canvas
   const ModelInfo& info = model->info;
   plan = make_plan(request, info);
   require_calls();
+  if (options.edit) take_edit(*options.edit);
   const auto windows = static_cast<std::size_t>(vertical.group * horizontal.group);
   Rows rows = rows_of(request, info, 0, 1);
   rows.seeds.assign(windows, rows.seeds.front());
@@ -309,16 +374,9 @@ class RegionDrawing {
     return calls;
   }
 
-  std::vector<std::int64_t> shape_of(std::int64_t height, std::int64_t width) const {
-    std::vector<std::int64_t> shape{1};
-    shape.insert(shape.end(), plane_.leading.begin(), plane_.leading.end());
-    shape.insert(shape.end(), {height, width});
-    return shape;
-  }
-
   /// Draw `draw` of the plane's noise.
   Tensor noise(std::uint32_t draw, const Rectangle& r) const {
-    Tensor z = torch::empty(shape_of(r.height, r.width));
+    Tensor z = torch::empty(plane_.shape_of(r.height, r.width));
     float* values = z.mutable_data_ptr<float>();
     const std::int64_t layers = z.numel() / (r.height * r.width);
     const std::vector<Piece> across = pieces_of(r.x, r.x + r.width, plane_.horizontal.period);
@@ -351,14 +409,48 @@ class RegionDrawing {
   /// The sampler on a rectangle. Its first calls of the network, `known` of them, are known already, and others made by
   /// `call`.
   Tensor sampled(const Rectangle& r, std::int64_t known, const FlowMapFunction& call) {
-    const torch::Device device = plane_.model->device;
     std::int64_t calls = 0;
-    const FlowMapFunction f = [&](const Tensor& x, double sigma, double target) {
+    return sampled(r, [&](const Tensor& x, double sigma, double target) {
       const std::int64_t k = calls++;
-      return k < known ? on_device(denoised(k, r), device) : call(x, sigma, target);
-    };
+      return k < known ? on_device(denoised(k, r), plane_.model->device) : call(x, sigma, target);
+    });
+  }
+
+  /// Editing (Song et al. 2023, Algorithm 4) where some of the plane is known: a value of it depends on none beside it,
+  /// so that what a sampler does with all of a plane is done with any rectangle.
+  Tensor sampled(const Rectangle& r, const FlowMapFunction& call) {
+    const torch::Device device = plane_.model->device;
     const NoiseSource z = [&](std::uint32_t draw) { return on_device(noise(draw, r), device); };
-    return plane_.plan.sample(f, initial_scale(plane_.model->info, plane_.plan.levels.front()) * z(0), z);
+    Tensor start = initial_scale(plane_.model->info, plane_.plan.levels.front()) * z(0);
+    if (!plane_.known.defined()) return plane_.plan.sample(call, start, z);
+    const Tensor known = on_device(at(plane_.known, r), device);
+    start = start + known;
+    if (!plane_.mask.defined()) return plane_.plan.sample(call, start, z);
+    const Tensor mask = on_device(at(plane_.mask, r), device);
+    const FlowMapFunction put_back = [&](const Tensor& x, double sigma, double target) {
+      return torch::where(mask, known, call(x, sigma, target));
+    };
+    return plane_.plan.sample(put_back, start, z);
+  }
+
+  /// Of a rectangle, what an edit has for it; 0 beyond its place.
+  Tensor at(const Tensor& of_edit, const Rectangle& r) const {
+    Tensor values = torch::zeros(plane_.shape_of(r.height, r.width), of_edit.options());
+    const Rectangle& place = plane_.place_of_edit;
+    const auto common = [](const Piece& piece, std::int64_t begin, std::int64_t size) -> Piece {
+      const std::int64_t from = std::max(piece.begin, begin), to = std::min(piece.end, begin + size);
+      return {from, std::max(from, to), piece.offset + from - piece.begin};
+    };
+    for (const Piece& rows : pieces_of(r.y, r.y + r.height, plane_.vertical.period)) {
+      for (const Piece& columns : pieces_of(r.x, r.x + r.width, plane_.horizontal.period)) {
+        const Piece down = common(rows, place.y, place.height), across = common(columns, place.x, place.width);
+        const std::int64_t height = down.end - down.begin, width = across.end - across.begin;
+        if (height == 0 || width == 0) continue;
+        narrowed(values, down.offset, across.offset, height, width)
+            .copy_(narrowed(of_edit, down.begin - place.y, across.begin - place.x, height, width));
+      }
+    }
+    return values;
   }
 
   /// The denoised samples of the windows of a group, [windows, ...leading, window, window], of x over the group, which
@@ -420,7 +512,7 @@ class RegionDrawing {
 
   /// A rectangle of the windows of network call k.
   Tensor joined(std::int64_t k, const Rectangle& r, const Patches& patches) const {
-    Tensor values = torch::empty(shape_of(r.height, r.width));
+    Tensor values = torch::empty(plane_.shape_of(r.height, r.width));
     for (const Piece& down : pieces_of(r.y, r.y + r.height, plane_.vertical.period)) {
       for (const Piece& across : pieces_of(r.x, r.x + r.width, plane_.horizontal.period)) {
         Tensor part = narrowed(values, down.offset, across.offset, down.end - down.begin, across.end - across.begin);
@@ -500,8 +592,7 @@ class RegionDrawing {
       };
       return on_device(joined(k, all, patches), device);
     };
-    const NoiseSource z = [&](std::uint32_t draw) { return on_device(noise(draw, all), device); };
-    return plane_.plan.sample(f, initial_scale(plane_.model->info, plane_.plan.levels.front()) * z(0), z).cpu();
+    return sampled(all, f).cpu();
   }
 
   /// A rectangle of a plane of which one period is given.
@@ -518,25 +609,6 @@ class RegionDrawing {
   std::stop_token stop_;
   Progress progress_;
 };
-
-void require_rectangle(const Rectangle& r, const Plane& plane) {
-  const auto require_side = [](const char* place_name, std::int64_t place, const char* size_name, std::int64_t size) {
-    require_whole(place_name, place, lowest, highest);
-    require_whole(size_name, size, 1, highest);
-    if (place + size - 1 > highest)
-      refuse(std::string(place_name) + " + " + size_name + " = " + std::to_string(place + size) +
-             " must be at most 2^31; no plane goes further");
-  };
-  require_side("x", r.x, "width", r.width);
-  if (plane.line && (r.y != 0 || r.height != 1)) refuse("a line has y = 0 and height 1");
-  require_side("y", r.y, "height", r.height);
-  double values = static_cast<double>(r.width) * static_cast<double>(r.height);
-  for (const std::int64_t size : plane.leading) values *= static_cast<double>(size);
-  if (values > std::exp2(31)) {
-    refuse(std::to_string(r.width) + " x " + std::to_string(r.height) +
-           " pixels are more than 2^31 values; ask for them in parts");
-  }
-}
 
 }  // namespace
 

@@ -8,15 +8,25 @@
 namespace onestep {
 namespace {
 
-SampleFormat format_of(const ModelInfo& info, const std::vector<std::int64_t>& shape) {
-  return {info.data.modality, shape.empty() ? info.data.shape : shape, info.data.range_low, info.data.range_high,
-          info.data.rate > 0 ? info.data.rate : 1};
+SampleFormat format_of(const ModelInfo& info, const std::vector<std::int64_t>& shape, const SaveOptions& options = {}) {
+  const double rate = info.data.rate > 0 ? info.data.rate : 1;
+  return {.modality = info.data.modality,
+          .shape = shape.empty() ? info.data.shape : shape,
+          .low = info.data.range_low,
+          .high = info.data.range_high,
+          .rate = info.data.modality == Modality::music ? options.tempo.value_or(rate) : rate,
+          .roll = info.data.roll,
+          .soundfont = options.soundfont};
 }
 
 }  // namespace
 
 FileKind file_kind(const std::string& file, const ModelInfo& info, std::size_t count) {
   return file_kind(file, format_of(info, {}), count);
+}
+
+bool can_hold(FileKind kind, const ModelInfo& info, std::size_t count) {
+  return can_hold(kind, format_of(info, {}), count);
 }
 
 void require_savable(const std::string& file, const ModelInfo& info, std::size_t count) {
@@ -40,7 +50,7 @@ std::vector<std::byte> encode(FileKind kind, const ModelInfo& info, const std::v
     throw Error(ErrorKind::usage, "some of the samples have a label and others none; give all of them one, or none");
   set.seeds = seeds;
   set.labels = labels;
-  return encode_samples(kind, format_of(info, shape), set, {options.columns, options.enlarge}, options.texts);
+  return encode_samples(kind, format_of(info, shape, options), set, {options.columns, options.enlarge}, options.texts);
 } catch (const std::bad_alloc&) {
   throw Error(ErrorKind::memory, std::to_string(samples.size()) +
                                      " samples do not fit in memory once more, as the bytes of a file; save fewer at a "

@@ -41,10 +41,11 @@ TEST(FileKind, ThatDoesNotFitListsThoseThatDo) {
             "usage: a.png: .png does not hold samples of modality audio and shape [2, 3]; these do: .wav, .npy, .npz");
   EXPECT_EQ(
       refusal("a.gif", clip, 1),
-      "usage: a.gif: .gif is no kind of file that is known; these are: .png, .jpg, .jpeg, .webp, .wav, .npy, .npz");
+      "usage: a.gif: .gif is no kind of file that is known; these are: .png, .jpg, .jpeg, .webp, .wav, .mid, .midi, "
+      ".npy, .npz");
   EXPECT_EQ(refusal("sheet", clip, 1),
             "usage: sheet: a name without extension is no kind of file that is known; these are: .png, .jpg, .jpeg, "
-            ".webp, .wav, .npy, .npz");
+            ".webp, .wav, .mid, .midi, .npy, .npz");
   EXPECT_EQ(refusal("a.png", latent, 1),
             "usage: a.png: .png does not hold samples of modality image and shape [8, 2, 2]; these do: .npy, .npz");
   EXPECT_EQ(refusal("a.jpg", glass, 1),

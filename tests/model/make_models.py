@@ -339,6 +339,41 @@ plane_model("blurs", Blurs(), [1, "H", "W"], halo=1, default={"H": 16, "W": 16})
 plane_model("hums", Hums(), [2, 12], modality="audio", sample_rate=100)
 
 
+
+class Triads(nn.Module):
+    """Music of two bars, whatever the noise: the voice sings the tonic of the label's key at every beat, the piano plays its triad
+    twice a bar, and holds a note that never begins, 23 semitones above the lowest."""
+
+    def __init__(self):
+        super().__init__()
+        rolls = torch.zeros(24, 4, 24, 32)
+        for key in range(24):
+            tonic = key % 12
+            rolls[key, 0, tonic, ::4] = 1
+            rolls[key, 1, tonic] = 1
+            for step in (0, 3 if key >= 12 else 4, 7):
+                rolls[key, 2, tonic + step, ::8] = 1
+                rolls[key, 3, tonic + step] = 1
+            rolls[key, 3, 23] = 1
+        self.register_buffer("rolls", rolls)
+
+    def forward(self, x, noise, label):
+        return 0.1 + 0.8 * self.rolls[label] + 0.1 * torch.tanh(x)
+
+
+MUSIC = {
+    "format": 2, "name": "triads", "role": "consistency",
+    "sample": {"modality": "music", "shape": [4, 24, 32], "range": [0, 1], "tempo": 90, "lowest_pitch": 60, "thresholds": [0.5, 0.5]},
+    "conditions": [{"name": "label", "kind": "class", "count": 24,
+                    "names": ["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B",
+                              "Cm", "C#m", "Dm", "Ebm", "Em", "Fm", "F#m", "Gm", "G#m", "Am", "Bbm", "Bm"]}],
+    "network": {"noise_input": {"kind": "sigma"}, "prediction": {"kind": "denoised"}},
+    "noise": {"sigma_min": 0.002, "sigma_max": 80.0},
+    "sampling": {"levels": {"1": [80.0], "2": [80.0, 0.5]}},
+}
+torch.jit.save(torch.jit.script(Triads()), str(folder / "triads.pt"), _extra_files={"onestep.json": json.dumps(MUSIC)})
+
+
 # One network whose labels may be a map: the denoised sample is the label in every channel, of the row or of the pixel.
 class Painted(nn.Module):
     def forward(self, x, noise, label):

@@ -249,6 +249,42 @@ TEST(Metadata, OfFormat2IsRefusedByRule) {
   says("\"start\": \"level\"", "\"start\": \"level\", \"clip_denoised\": true", "clip_denoised = true must be false");
 }
 
+TEST(Metadata, OfMusicSaysHowNotesAreRead) {
+  const std::string image = R"({"modality": "image", "shape": [1, 28, 28], "range": [-1, 1]})";
+  const auto of = [&](const std::string& sample, const std::string& format = "2") {
+    const std::string with_sample = replaced(valid, image, R"({"modality": "music", "range": [0, 2], )" + sample + "}");
+    const std::string labels = R"("labels": {"count": 2, "names": ["cat", "dog"], "encoding": "index", "null": 2},)";
+    return replaced(replaced(with_sample, labels, ""), "\"format\": 1", "\"format\": " + format);
+  };
+  const std::string tempo = R"("shape": [4, 60, 48], "tempo": 90, )";
+  const DataSpace data = parse_metadata(of(tempo + R"("lowest_pitch": 33, "thresholds": [0.5, 1.5])"), "m").data;
+  EXPECT_EQ(data.modality, Modality::music);
+  EXPECT_EQ(data.rate, 90);
+  EXPECT_EQ(data.roll.lowest_pitch, 33);
+  EXPECT_EQ(data.roll.onset_threshold, 0.5);
+  EXPECT_EQ(data.roll.held_threshold, 1.5);
+  const DataSpace by_default = parse_metadata(of(tempo + R"("lowest_pitch": 68)"), "m").data;
+  EXPECT_EQ(by_default.roll.onset_threshold, 1);
+  EXPECT_EQ(by_default.roll.held_threshold, 1);
+  const auto says = [](const std::string& json, const std::string& words) {
+    try {
+      parse_metadata(json, "m");
+      ADD_FAILURE() << "accepted: " << json;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(words), std::string::npos) << error.what();
+    }
+  };
+  says(of(R"("shape": [4, 60, 48])", "1"), "sample.modality = \"music\" must be one of");
+  says(of(tempo + R"("lowest_pitch": 69)"), "sample.lowest_pitch = 69 must be a whole number in [0, 68]");
+  says(of(tempo + R"("lowest_pitch": 33, "thresholds": [0.5, 2])"), "must be two numbers within the range");
+  says(of(R"("shape": [4, 60, 40], "tempo": 90, "lowest_pitch": 33)"), "whole bars of 16 sixteenths");
+  says(of(R"("shape": [3, 60, 48], "tempo": 90, "lowest_pitch": 33)"), "must be [4, pitches, sixteenths]");
+  says(of(R"("shape": [4, 129, 48], "tempo": 90, "lowest_pitch": 0)"), "1 to 128 pitches");
+  says(of(R"("shape": [4, 60, 48], "tempo": 9, "lowest_pitch": 33)"),
+       "sample.tempo = 9 must be a number of quarter notes");
+  says(of(R"("shape": [4, 60, 48], "lowest_pitch": 33)"), "sample.tempo is missing");
+}
+
 TEST(Metadata, OfFormat1KnowsNoFieldOfFormat2) {
   EXPECT_THROW(parse_metadata(replaced(valid, "\"range\": [-1, 1]", "\"halo\": 3"), "m.pt"), Error);
   EXPECT_THROW(parse_metadata(replaced(valid, "[1, 28, 28]", "[1, \"H\", 28]"), "m.pt"), Error);

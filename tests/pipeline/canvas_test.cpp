@@ -185,6 +185,105 @@ TEST(Canvas, IsALineOfSound) {
   }
 }
 
+/// A rectangle of `edit` of which every other value is known.
+CanvasEdit half_known(const Rectangle& place, std::int64_t layers) {
+  Inpaint inpaint;
+  for (std::int64_t i = 0; i < layers * place.width * place.height; ++i) {
+    inpaint.sample.push_back(0.01F * static_cast<float>(i % 97) - 0.4F);
+    inpaint.mask.push_back(static_cast<float>(i % 2));
+  }
+  return {place, inpaint};
+}
+
+TEST(Canvas, KeepsWhatIsKnownOfItHoweverItIsCut) {
+  for (const Drawn& drawn : many()) {
+    if (parts_of(drawn.request.sampler).name == "euler") continue;
+    SCOPED_TRACE(drawn.description);
+    const Rectangle& all = drawn.rectangle;
+    const Rectangle place{all.x + 5, all.y + 3, 12, 7};
+    const std::int64_t channels = model(drawn.model).info().sample.shape[0];
+    const CanvasOptions options{.tile = drawn.tile, .edit = half_known(place, channels)};
+    const Region region = Canvas(model(drawn.model), drawn.request, options).region(all);
+    const Inpaint& inpaint = std::get<Inpaint>(options.edit->edit);
+    for (std::int64_t i = 0; i < channels * 7 * 12; ++i) {
+      if (inpaint.mask[static_cast<std::size_t>(i)] == 0) continue;
+      ASSERT_EQ(at(region, i / 84, 3 + i / 12 % 7, 5 + i % 12), inpaint.sample[static_cast<std::size_t>(i)]);
+    }
+    const Canvas pieces(model(drawn.model), drawn.request, options);
+    for (const Rectangle& r : cut(all, 17, 13)) EXPECT_TRUE(holds(region, r.x - all.x, r.y - all.y, pieces.region(r)));
+  }
+}
+
+TEST(Canvas, DrawsTheRestInKeepingWithWhatIsKnown) {
+  // f(x, sigma) = 0.5 / sigma * (mean of three neighbours of x) + 0.25: what one known value does to its neighbours.
+  const auto drawn = [](float known, std::vector<double> levels) {
+    const CanvasEdit edit{{100, 50, 1, 1}, Inpaint{{known}, {1}}};
+    const Request request = request_of(ConsistencySampler{.levels = {.values = std::move(levels)}});
+    return Canvas(model("blurs"), request, {.tile = 16, .edit = edit}).region({95, 50, 11, 1}).values;
+  };
+  const auto difference = [&](const std::vector<double>& levels) {
+    const std::vector<float> high = drawn(0.75F, levels), low = drawn(-0.25F, levels);
+    std::vector<double> differences;
+    for (std::size_t i = 0; i < high.size(); ++i) differences.push_back(high[i] - low[i]);
+    return differences;
+  };
+  // Of float32 values about 1.
+  constexpr double rounding = 1e-6;
+  const double once = 0.5 / (3 * 2.0), again = 0.5 / (3 * 0.25);
+  const std::vector<double> one = difference({2});
+  const std::vector<double> two = difference({2, 0.25});
+  for (int i = 0; i < 11; ++i) {
+    const int away = std::abs(i - 5);
+    EXPECT_NEAR(one[static_cast<std::size_t>(i)], away == 0 ? 1 : away == 1 ? once : 0, rounding) << i;
+    // The second call sees the known value, and what the first made of it at the neighbours.
+    const double expected = away == 0 ? 1 : away == 1 ? again * (1 + once) : away == 2 ? again * once : 0;
+    EXPECT_NEAR(two[static_cast<std::size_t>(i)], expected, rounding) << i;
+  }
+}
+
+TEST(Canvas, AddsNoiseToAGuide) {
+  const Request request = request_of(ConsistencySampler{.levels = {.values = {0.5}}});
+  const Rectangle place{-3, 4, 5, 1}, around{-6, 3, 12, 3};
+  const CanvasEdit edit{place, Stroke{{1, 2, 3, 4, 5}}};
+  const Region like = Canvas(model("blurs"), request, {.tile = 16, .edit = edit}).region(around);
+  const Region without = Canvas(model("blurs"), request, {.tile = 16}).region(around);
+  const double guide[]{0, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0};
+  for (std::int64_t y = 0; y < 3; ++y) {
+    for (std::int64_t x = 0; x < 12; ++x) {
+      const double mean = y == 1 ? ((x > 0 ? guide[x - 1] : 0) + guide[x] + guide[x + 1]) / 3 : 0;
+      EXPECT_NEAR(at(like, 0, y, x) - at(without, 0, y, x), mean, 2e-6) << x;  // of float32 values up to 6
+    }
+  }
+}
+
+TEST(Canvas, KnowsItsPeriodsOverAndOver) {
+  const ConsistencySampler two{.levels = {.values = {80, 2}}};
+  const CanvasEdit edit = half_known({10, 0, 14, 1}, 2);
+  const Canvas canvas(model("hums"), request_of(two), {.period_width = 24, .edit = edit});
+  const Region region = canvas.region({-24, 0, 72});
+  for (std::int64_t c = 0; c < 2; ++c) {
+    for (std::int64_t i = 0; i < 72; ++i) EXPECT_EQ(region.values[c * 72 + i], region.values[c * 72 + i % 24]);
+    for (std::int64_t i = 1; i < 14; i += 2)
+      EXPECT_EQ(region.values[c * 72 + 34 + i],
+                std::get<Inpaint>(edit.edit).sample[static_cast<std::size_t>(c * 14 + i)]);
+  }
+  const auto refused = [&](const CanvasEdit& wrong, const Sampler& sampler) {
+    try {
+      Canvas(model("hums"), request_of(sampler), {.period_width = 24, .edit = wrong});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_EQ(refused(half_known({11, 0, 14, 1}, 2), two),
+            "edit.place reaches from x = 11 to 25; it must lie within the period, 0 to 24");
+  EXPECT_EQ(refused(half_known({10, 0, 14, 1}, 1), two), "sample has 14 values; it must have 28: [2, 14]");
+  EXPECT_EQ(refused({{0, 0, 2, 1}, Denoise{{0, 0, 0, 0}}}, two), "edit of a canvas must be Inpaint or Stroke");
+  EXPECT_EQ(refused({{0, 0, 0, 1}, Stroke{}}, two), "width = 0 must lie in [1, 2147483647]");
+  EXPECT_EQ(refused(edit, GammaSampler{}),
+            "editing is done by the sampler consistency, on a consistency model; sampler gamma can't");
+}
+
 TEST(Canvas, OutlivesItsGenerator) {
   std::optional<Canvas> canvas;
   {
@@ -269,7 +368,7 @@ TEST(Canvas, RefusesByNameValueAndRule) {
   EXPECT_EQ(of("local", request, {}), "sizes can't be given for a canvas: it has no end");
   request = request_of();
   request.edit = Stroke{};
-  EXPECT_EQ(of("local", request, {}), "a canvas can't be edited; edit single samples");
+  EXPECT_EQ(of("local", request, {}), "edit of a request is that of a sample; a canvas's is among its options");
   EXPECT_EQ(refusal([] { Canvas(Generator::load(ONESTEP_TINY_MODELS "/Latent"), request_of(), {}); }),
             "latent has a decoder, whose pictures no canvas can join; draw single ones");
 
