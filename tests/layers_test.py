@@ -38,7 +38,7 @@ ROOMS = {
     "engine": {"kernels", "trace", "cpu", "gpu"},  # what is behind the door
 }
 # Public headers of the pipeline.
-PIPELINE = {"canvas.hpp", "compose.hpp", "generator.hpp", "interpolate.hpp", "request_json.hpp", "save.hpp", "tune.hpp"}
+PIPELINE = {"canvas.hpp", "compose.hpp", "evaluate.hpp", "generator.hpp", "interpolate.hpp", "request_json.hpp", "save.hpp", "tune.hpp"}
 
 
 def layer_of(header: Path) -> str:

@@ -66,12 +66,20 @@ def accuracy(classifier: Classifier, pictures: Tensor, labels: Tensor) -> float:
     return right / len(pictures)
 
 
+class FeaturesAndLogits(nn.Module):
+    def __init__(self, classifier: Classifier):
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.classifier.features(x)
+        return features, self.classifier.out(features)
+
+
 def write_features(file: Path) -> None:
-    classifier = load()
-    classifier.out = nn.Identity()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
-        torch.jit.save(torch.jit.trace(classifier, torch.zeros(2, 1, 28, 28)), str(file))
+        torch.jit.save(torch.jit.trace(FeaturesAndLogits(load()), torch.zeros(2, 1, 28, 28)), str(file))
 
 
 def changed(x: Tensor) -> Tensor:
@@ -92,7 +100,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--output", type=Path, default=Path("training-run"), help="checkpoints and log (default %(default)s)")
     parser.add_argument("--features", type=Path, metavar="FEATURES.pt",
-                        help="write the committed classifier's features as TorchScript, for onestep tune, and train nothing")
+                        help="write the committed classifier, features and logits, as TorchScript for onestep evaluate and tune, and train nothing")
     parser.add_argument("--write", type=Path, help="the weights (default: the committed ones)")
     options = parser.parse_args()
     if options.threads:

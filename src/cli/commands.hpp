@@ -8,6 +8,7 @@ namespace onestep {
 void add_generate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_edit(CLI::App& app);
+void add_evaluate(CLI::App& app);
 void add_interpolate(CLI::App& edit);
 void add_inspect(CLI::App& app);
 void add_tune(CLI::App& app);

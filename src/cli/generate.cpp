@@ -10,8 +10,11 @@
 #include "canvas_output.hpp"
 #include "commands.hpp"
 #include "file_pattern.hpp"
+#include "folder_output.hpp"
+#include "npz_stream.hpp"
 #include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
+#include "picture.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
 
@@ -31,14 +34,15 @@ struct Arguments {
   std::int64_t batch = 64;
   std::vector<int> grid;
   CanvasArguments canvas;
+  FolderArguments folder;
   SamplerArguments sampler;
   MachineArguments machine;
-  bool json = false, quiet = false;
+  bool bytes = false, json = false, quiet = false;
 };
 
-/// One file, or a pattern that names one file a sample.
+/// One file, or a pattern that names one file a sample; of a folder that too.
 struct Target {
-  std::string file, pattern, new_folder;
+  std::string file = {}, pattern = {}, folder = {}, extension = {}, new_folder = {};
 };
 
 std::string doubled_braces(const std::string& text) {
@@ -54,13 +58,16 @@ Target find_target(const std::string& output, const ModelInfo& info) {
     const std::string extension = info.data.modality == Modality::audio   ? ".wav"
                                   : info.data.modality == Modality::video ? ".webp"
                                                                           : ".png";
-    Target target{
-        .file = "", .pattern = doubled_braces(fs::path(output) / "") + "{seed:06d}" + extension, .new_folder = ""};
+    Target target;
+    target.folder = output;
+    target.extension = extension;
+    target.pattern = doubled_braces(fs::path(output) / "") + "{seed:06d}" + extension;
     if (!fs::exists(output, unreachable)) target.new_folder = fs::path(output).parent_path();
     return target;
   }
-  if (is_file_pattern(output)) return {.file = "", .pattern = output, .new_folder = ""};
-  return {.file = output, .pattern = "", .new_folder = ""};
+  Target target;
+  (is_file_pattern(output) ? target.pattern : target.file) = output;
+  return target;
 }
 
 /// A folder made for the samples, gone again if none came.
@@ -81,6 +88,50 @@ class NewFolder {
 
  private:
   std::string path_;
+};
+
+/// A .npz of samples, written as they are drawn: `samples`, `seeds` and, of a conditional model, `labels`; or in the
+/// layout of ADM's tools (Dhariwal & Nichol 2021), pictures as bytes [N, H, W, C] in `arr_0` and labels in `arr_1`.
+class NpzOutput {
+ public:
+  NpzOutput(const std::string& file, const ModelInfo& info, const std::vector<std::int64_t>& shape, bool as_bytes)
+      : stream_(file), data_(info.data), as_bytes_(as_bytes) {
+    if (as_bytes) {
+      stream_.begin("arr_0", "|u1", {shape[1], shape[2], shape[0]});
+    } else {
+      stream_.begin("samples", "<f4", shape);
+    }
+  }
+
+  void add(const Sample& sample) {
+    if (as_bytes_) {
+      const Picture picture = to_picture(sample.values, sample.shape, data_.range_low, data_.range_high);
+      stream_.write(std::as_bytes(std::span(picture.pixels)));
+    } else {
+      stream_.write(std::as_bytes(std::span(sample.values)));
+    }
+    seeds_.push_back(sample.seed);
+    if (sample.label) labels_.push_back(*sample.label);
+  }
+
+  void commit() {
+    if (!as_bytes_) {
+      stream_.begin("seeds", "<u8", {});
+      stream_.write(std::as_bytes(std::span(seeds_)));
+    }
+    if (!labels_.empty()) {
+      stream_.begin(as_bytes_ ? "arr_1" : "labels", "<i8", {});
+      stream_.write(std::as_bytes(std::span(labels_)));
+    }
+    stream_.commit();
+  }
+
+ private:
+  NpzStream stream_;
+  DataSpace data_;
+  bool as_bytes_;
+  std::vector<std::uint64_t> seeds_;
+  std::vector<std::int64_t> labels_;
 };
 
 void require_memory(std::size_t count, const std::vector<std::int64_t>& shape) {
@@ -138,6 +189,76 @@ void run_on_canvas(const Arguments& arguments, const Generator& generator, const
   }
 }
 
+void require_bytes(const Target& target, const ModelInfo& info, bool on_a_canvas, std::size_t count) {
+  const bool fits = !on_a_canvas && !target.file.empty() && file_kind(target.file, info, count) == FileKind::npz;
+  if (fits && info.data.modality == Modality::image) return;
+  throw Error(ErrorKind::usage, "--bytes is for pictures in a .npz, such as -o set.npz");
+}
+
+std::string kept(std::int64_t count, std::size_t all, const std::string& where) {
+  return std::to_string(count) + " of " + std::to_string(all) + " samples are done" +
+         (count > 0 ? " and kept: " + where : "");
+}
+
+/// What --json and the summary say of samples, wherever they went.
+Json facts_of(const Arguments& arguments, const Generator& generator, const Request& request, const Report& report,
+              double load_seconds, double write_seconds) {
+  return {{"model", generator.info().name},
+          {"sampler", report.sampler},
+          {"options", parts_of(request.sampler).options},
+          {"levels", report.levels},
+          {"nfe", report.nfe},
+          {"count", report.count},
+          {"seeds", Json()},
+          {"labels", Json()},
+          {"device", arguments.machine.device},
+          {"precision", name_of(generator.precision().precision)},
+          {"batch", arguments.batch},
+          {"seconds", {{"load", load_seconds}, {"sample", report.seconds}, {"write", write_seconds}}},
+          {"images_per_second", report.seconds > 0 ? static_cast<double>(report.count) / report.seconds : 0},
+          {"files", Json::array()}};
+}
+
+void print_summary(const Report& report, const ModelInfo& info, const std::string& where) {
+  print_line(std::to_string(report.count) + (report.count == 1 ? " sample" : " samples") + " of " + info.name + " in " +
+             fixed(report.seconds, 2) + " s, " + std::to_string(report.nfe) +
+             (report.nfe == 1 ? " network call" : " network calls") + " each: " + where);
+}
+
+void run_into_folder(const Arguments& arguments, const Generator& generator, const Request& request,
+                     const Target& target, const ModelHash& hash, double load_seconds) {
+  const auto started = Clock::now();
+  const FolderReport drawn =
+      draw_into_folder(generator, request, hash, target.folder, target.extension, arguments.folder,
+                       arguments.machine.device, !arguments.machine.as_it_is, arguments.quiet);
+  const Report& report = drawn.report;
+  if (arguments.json) {
+    // What was written beside the network took no time of its own.
+    Json json = facts_of(arguments, generator, request, report, load_seconds, seconds_since(started) - report.seconds);
+    json["manifest"] = drawn.manifest;
+    json["finished"] = drawn.finished;
+    json["broken"] = drawn.broken;
+    if (request.seeds.size() <= short_run) {
+      json["seeds"] = Json::array();
+      for (const Sample& sample : drawn.drawn) json["seeds"].push_back(sample.seed);
+      if (generator.info().label_count > 0) json["labels"] = labels_of(drawn.drawn);
+      json["files"] = drawn.files;
+    } else {
+      json["files"] = Json();  // the manifest has them
+    }
+    print_json(json);
+  } else if (!arguments.quiet && !report.stopped) {
+    print_summary(report, generator.info(), target.folder);
+    if (drawn.finished > report.count) print_line(std::to_string(drawn.finished) + " samples are there in all");
+  }
+  if (drawn.broken > 0)
+    complain("NaN or infinity in " + std::to_string(drawn.broken) + " samples, which are noted: " + drawn.manifest);
+  if (report.stopped) {
+    throw StoppedByUser{kept(drawn.finished, static_cast<std::size_t>(drawn.asked), target.folder) +
+                        (drawn.finished > 0 ? "; the same command with --resume goes on" : "")};
+  }
+}
+
 void run(const Arguments& arguments) {
   if (arguments.canvas.label_map == "help") {
     for (const std::string& line : list_of_label_colours(describe_model(arguments.model).second)) print_line(line);
@@ -165,6 +286,8 @@ void run(const Arguments& arguments) {
   if (arguments.canvas.tiles.empty() == arguments.output.empty())
     throw Error(ErrorKind::usage, "give either --output or --tiles: where the pictures are to go");
   const Target target = arguments.canvas.tiles.empty() ? find_target(arguments.output, info) : Target{};
+  if (on_a_canvas || target.folder.empty()) arguments.folder.require_none(arguments.output);
+  if (arguments.bytes) require_bytes(target, info, on_a_canvas, request.seeds.size());
   if (on_a_canvas) return run_on_canvas(arguments, generator, request, target, hash, load_seconds);
   SaveOptions options;
   if (!arguments.grid.empty()) {
@@ -175,14 +298,19 @@ void run(const Arguments& arguments) {
       throw Error(ErrorKind::usage, "--grid " + std::to_string(options.columns) + ": columns must be 1 or more");
   }
 
+  if (!target.folder.empty()) return run_into_folder(arguments, generator, request, target, hash, load_seconds);
+
   Interrupt interrupt;
   // All that can go wrong with the output is found before the first sample is drawn.
-  const NewFolder folder(target.new_folder);
+  const Report plan = generator.plan(request);
+  std::optional<NpzOutput> npz;
   if (target.file.empty()) {
     require_savable(file_of_seed(target.pattern, request.seeds.front()), info, 1);
+  } else if (file_kind(target.file, info, request.seeds.size()) == FileKind::npz) {
+    npz.emplace(target.file, info, plan.shape, arguments.bytes);
   } else {
     require_savable(target.file, info, request.seeds.size());
-    require_memory(request.seeds.size(), generator.plan(request).shape);
+    require_memory(request.seeds.size(), plan.shape);
   }
 
   const Provenance provenance(hash);
@@ -212,16 +340,19 @@ void run(const Arguments& arguments) {
     };
     const Sink sink = [&](Sample&& sample) {
       if (arguments.json && sample.label) labels.push_back(*sample.label);
-      if (target.file.empty()) {
+      if (npz) {
+        npz->add(sample);
+      } else if (target.file.empty()) {
         write(file_of_seed(target.pattern, sample.seed), {std::move(sample)});
       } else {
         samples.push_back(std::move(sample));
       }
     };
-    report = generator.plan(request);  // for what the first file says of itself
+    report = plan;  // for what the first file says of itself
     report = generator.generate_each(request, sink, on_progress, interrupt.token());
   }
-  if (!target.file.empty() && !samples.empty()) write(target.file, samples);
+  if (!samples.empty()) write(target.file, samples);
+  if (npz && report.count > 0) npz->commit();
 
   if (arguments.json) {
     // Those finished come first.
@@ -231,30 +362,15 @@ void run(const Arguments& arguments) {
     for (const std::uint64_t seed : seeds) {
       if (target.file.empty()) files.push_back(file_of_seed(target.pattern, seed));
     }
-    const Json json{{"model", info.name},
-                    {"sampler", report.sampler},
-                    {"options", parts_of(request.sampler).options},
-                    {"levels", report.levels},
-                    {"nfe", report.nfe},
-                    {"count", report.count},
-                    {"seeds", seeds},
-                    {"labels", info.label_count > 0 ? std::move(labels) : Json()},
-                    {"device", arguments.machine.device},
-                    {"precision", name_of(generator.precision().precision)},
-                    {"batch", arguments.batch},
-                    {"seconds", {{"load", load_seconds}, {"sample", report.seconds}, {"write", write_seconds}}},
-                    {"images_per_second", report.seconds > 0 ? static_cast<double>(report.count) / report.seconds : 0},
-                    {"files", std::move(files)}};
+    Json json = facts_of(arguments, generator, request, report, load_seconds, write_seconds);
+    json["seeds"] = seeds;
+    if (info.label_count > 0) json["labels"] = std::move(labels);
+    json["files"] = std::move(files);
     print_json(json);
   } else if (!arguments.quiet && !report.stopped) {
-    print_line(std::to_string(report.count) + (report.count == 1 ? " sample" : " samples") + " of " + info.name +
-               " in " + fixed(report.seconds, 2) + " s, " + std::to_string(report.nfe) +
-               (report.nfe == 1 ? " network call" : " network calls") + " each: " + arguments.output);
+    print_summary(report, info, arguments.output);
   }
-  if (report.stopped) {
-    throw StoppedByUser{std::to_string(report.count) + " of " + std::to_string(request.seeds.size()) +
-                        " samples are done" + (report.count > 0 ? " and kept: " + arguments.output : "")};
-  }
+  if (report.stopped) throw StoppedByUser{kept(report.count, request.seeds.size(), arguments.output)};
 }
 
 }  // namespace
@@ -274,6 +390,7 @@ void add_generate(CLI::App& app) {
   command->add_option("--label", arguments->labels,
                       "label by name or index; given several times, each in turn (default: each seed draws its own)");
   arguments->canvas.add_to(*command);
+  arguments->folder.add_to(*command);
   command->add_option("--tokens", arguments->tokens,
                       "of a model that takes text: a file of the numbers of its tokens, a text a line, each in turn");
   command->add_option("--batch", arguments->batch, "samples a network call, 1 or more (default: 64)");
@@ -284,13 +401,15 @@ void add_generate(CLI::App& app) {
       ->type_name("[COLUMNS]");
   command->add_option("--noise", arguments->noise,
                       "a .npy of unit Gaussians in place of the seeds' own: float32 [draws, N, ...] or [N, ...]");
+  command->add_flag("--bytes", arguments->bytes,
+                    "of a .npz: pictures as bytes [N, H, W, C] in arr_0 and labels in arr_1, as ADM's tools read them");
   command->add_flag("--json", arguments->json, "a report on standard output, and nothing else there");
   command->add_flag("--quiet", arguments->quiet, "no progress bar and no summary");
   arguments->sampler.add_to(*command);
   arguments->machine.add_to(*command);
   command->footer(
       "Examples:\n  onestep generate fashion --grid -o sheet.png\n"
-      "  onestep generate fashion-teacher -n 1000 --label Bag --label Coat --steps 40 -o samples.npz");
+      "  onestep generate fashion-teacher -n 1000000 --label Bag --label Coat --steps 40 -o garments/ --resume");
   command->callback([arguments] { run(*arguments); });
 }
 

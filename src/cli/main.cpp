@@ -70,6 +70,7 @@ int run(int argc, char** argv) {
   onestep::add_bench(app);
   onestep::add_edit(app);
   onestep::add_tune(app);
+  onestep::add_evaluate(app);
 #ifdef ONESTEP_SERVER
   onestep::add_serve(app);
 #endif

@@ -17,31 +17,55 @@ std::string& command() {
   return text;
 }
 
-std::string sha256(const std::vector<std::string>& files, const std::stop_token& stop) {
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  bool fine = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
-  std::vector<char> block(1 << 20);
-  for (const std::string& file : files) {
-    std::ifstream stream(file, std::ios::binary);
-    fine = fine && stream;
-    while (fine && stream && !stop.stop_requested()) {
-      stream.read(block.data(), static_cast<std::streamsize>(block.size()));
-      fine = EVP_DigestUpdate(context.get(), block.data(), static_cast<std::size_t>(stream.gcount())) == 1;
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    require(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+  }
+  void add(std::span<const std::byte> bytes) {
+    require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+  }
+  /// To be called once.
+  std::string digits() {
+    std::array<unsigned char, 32> digest;
+    require(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1);
+    std::string text;
+    for (const unsigned char byte : digest) {
+      text += "0123456789abcdef"[byte / 16];
+      text += "0123456789abcdef"[byte % 16];
     }
-    if (!fine || !stream.eof()) throw Error(ErrorKind::file, file + ": can't be read for its SHA-256");
+    return text;
   }
-  std::array<unsigned char, 32> digest;
-  if (EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1)
-    throw Error(ErrorKind::file, files.front() + ": its SHA-256 can't be computed");
-  std::string text;
-  for (const unsigned char byte : digest) {
-    text += "0123456789abcdef"[byte / 16];
-    text += "0123456789abcdef"[byte % 16];
+
+ private:
+  static void require(bool fine) {
+    if (!fine) throw Error(ErrorKind::memory, "a SHA-256 can't be computed: OpenSSL refuses");
   }
-  return text;
-}
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
 
 }  // namespace
+
+std::string sha256_of_files(const std::vector<std::string>& files, const std::stop_token& stop) {
+  Sha256 sum;
+  std::vector<char> block(1 << 16);
+  for (const std::string& file : files) {
+    std::ifstream stream(file, std::ios::binary);
+    if (!stream) throw Error(ErrorKind::file, file + ": can't be read for its SHA-256");
+    while (stream && !stop.stop_requested()) {
+      stream.read(block.data(), static_cast<std::streamsize>(block.size()));
+      sum.add(std::as_bytes(std::span(block)).first(static_cast<std::size_t>(stream.gcount())));
+    }
+    if (!stream.eof()) throw Error(ErrorKind::file, file + ": can't be read for its SHA-256");
+  }
+  return sum.digits();
+}
+
+std::string sha256_of(std::span<const std::byte> bytes) {
+  Sha256 sum;
+  sum.add(bytes);
+  return sum.digits();
+}
 
 void remember_command(int argc, char** argv) {
   command() = "onestep";
@@ -85,11 +109,12 @@ ModelHash::ModelHash(const std::string& model)
         std::vector<std::string> files;
         for (const auto& [name, file] : info.components) files.push_back(path + "/" + file);
         files.insert(files.begin(), files.empty() ? path : path + "/onestep.json");
-        return sha256(files, stop);
+        return sha256_of_files(files, stop);
       })) {}
 
-std::vector<std::pair<std::string, std::string>> Provenance::texts(nlohmann::ordered_json facts) const {
-  facts["command"] = command();
+std::vector<std::pair<std::string, std::string>> Provenance::texts(nlohmann::ordered_json facts,
+                                                                   bool with_command) const {
+  if (with_command) facts["command"] = command();
   facts["model_sha256"] = model_sha256_;
   return {{"Software", "onestep " ONESTEP_VERSION}, {"onestep", json_text(facts)}};
 }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <future>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -16,6 +18,10 @@ void remember_command(int argc, char** argv);
 
 /// As a shell would have to be given it.
 std::string quoted(const std::string& argument);
+
+/// SHA-256 of files, one after the other, as 64 digits. Throws Error (file) where one can't be read, and when stopped.
+std::string sha256_of_files(const std::vector<std::string>& files, const std::stop_token& stop = {});
+std::string sha256_of(std::span<const std::byte> bytes);
 
 /// The request that draws these samples of `request` again.
 Request drawn_again(const Request& request, const std::vector<Sample>& samples);
@@ -48,8 +54,8 @@ class Provenance {
   explicit Provenance(const ModelHash& hash) : model_sha256_(hash.get()) {}
 
   const std::string& model_sha256() const { return model_sha256_; }
-  /// For SaveOptions::texts: these facts and those.
-  std::vector<std::pair<std::string, std::string>> texts(nlohmann::ordered_json facts) const;
+  /// For SaveOptions::texts: these facts and those. with_command: whether that is one of them.
+  std::vector<std::pair<std::string, std::string>> texts(nlohmann::ordered_json facts, bool with_command = true) const;
 
  private:
   std::string model_sha256_;

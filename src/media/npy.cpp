@@ -15,6 +15,8 @@ std::vector<std::span<const std::byte>> array_bytes(const ArrayView& array) {
     for (const auto& piece : *floats) pieces.push_back(std::as_bytes(piece));
   } else if (const auto* labels = std::get_if<std::span<const std::int64_t>>(&array.values)) {
     pieces.push_back(std::as_bytes(*labels));
+  } else if (const auto* doubles = std::get_if<std::span<const double>>(&array.values)) {
+    pieces.push_back(std::as_bytes(*doubles));
   } else {
     pieces.push_back(std::as_bytes(std::get<std::span<const std::uint64_t>>(array.values)));
   }
@@ -22,11 +24,11 @@ std::vector<std::span<const std::byte>> array_bytes(const ArrayView& array) {
 }
 
 std::string npy_header(const ArrayView& array) {
-  constexpr std::size_t sizes[] = {sizeof(float), sizeof(std::int64_t), sizeof(std::uint64_t)};
+  constexpr std::size_t sizes[] = {sizeof(float), sizeof(std::int64_t), sizeof(std::uint64_t), sizeof(double)};
   std::size_t bytes = 0;
   for (const auto& piece : array_bytes(array)) bytes += piece.size();
   require_shape(bytes / sizes[array.values.index()], array.shape);
-  constexpr const char* types[] = {"<f4", "<i8", "<u8"};  // in the order of the variant
+  constexpr const char* types[] = {"<f4", "<i8", "<u8", "<f8"};  // in the order of the variant
   return npy_header(types[array.values.index()], array.shape);
 }
 

@@ -30,7 +30,7 @@ fs::path end_of_links(fs::path path) {
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string& path) : path_(path) {
+OutputFile::OutputFile(const std::string& path, const std::string& temporary_folder) : path_(path) {
   const fs::path target = end_of_links(path);
   target_ = target.string();
   folder_ = target.has_parent_path() ? target.parent_path().string() : ".";
@@ -45,15 +45,15 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   }
   // Renaming would get round the write protection of an older file.
   if (exists && access(target_.c_str(), W_OK) != 0) fail(errno);
-  create(exists ? &older : nullptr);
+  create(exists ? &older : nullptr, temporary_folder.empty() ? folder_ : temporary_folder);
 }
 
-void OutputFile::create(const struct ::stat* older) {
+void OutputFile::create(const struct ::stat* older, const std::string& folder) {
   // A killed process of the same number may have left its temporary file: then the next number is free.
   static std::atomic<unsigned> next{0};
   std::string name;
   do {
-    name = folder_ + "/.onestep-" + std::to_string(getpid()) + "-" + std::to_string(next++) + ".tmp";
+    name = folder + "/.onestep-" + std::to_string(getpid()) + "-" + std::to_string(next++) + ".tmp";
     descriptor_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, older ? 0600 : 0666);
   } while (descriptor_ < 0 && (errno == EEXIST || errno == EINTR));
   if (descriptor_ < 0) fail(errno);
@@ -84,12 +84,17 @@ void OutputFile::write_at(std::uint64_t place, std::span<const std::byte> bytes)
   }
 }
 
-void OutputFile::commit() {
+void OutputFile::finish() {
+  if (descriptor_ < 0) return;
   // A file on a network disk learns only here that the disk is full. No fsync: it would cost milliseconds a sample, and
   // a crash of the whole machine loses nothing that the same seeds don't bring back.
   const int closed = close(descriptor_);
   descriptor_ = -1;
   if (closed != 0) fail(errno);
+}
+
+void OutputFile::commit() {
+  finish();
   if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail(errno);
   temporary_.clear();
 }

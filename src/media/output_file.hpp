@@ -18,7 +18,8 @@ void write_file(const std::string& path, std::span<const std::byte> bytes);
 /// The same in parts: a file that has its name from commit() on. Without commit() nothing is left behind.
 class OutputFile {
  public:
-  explicit OutputFile(const std::string& path);
+  /// temporary_folder: on the same file system, where the file is until it has its name; empty: its own folder.
+  explicit OutputFile(const std::string& path, const std::string& temporary_folder = "");
   ~OutputFile() { discard(); }
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -27,10 +28,12 @@ class OutputFile {
   void write(std::span<const std::byte> bytes);
   /// At a place, in bytes from the beginning, which may lie beyond the end.
   void write_at(std::uint64_t place, std::span<const std::byte> bytes);
+  /// All is written: what a disk learns of only now is thrown. commit() does it, too.
+  void finish();
   void commit();
 
  private:
-  void create(const struct ::stat* older);
+  void create(const struct ::stat* older, const std::string& folder);
   void discard();
   [[noreturn]] void fail(int system_error);
 

@@ -72,25 +72,59 @@ std::optional<std::vector<std::int64_t>> tuple(std::string_view text) {
   return sizes;
 }
 
+struct TypeName {
+  ArrayType type;
+  const char *descr, *description;
+  std::int64_t size;
+};
+constexpr TypeName type_names[] = {{ArrayType::float32, "'<f4'", "little-endian float32", 4},
+                                   {ArrayType::float64, "'<f8'", "little-endian float64", 8},
+                                   {ArrayType::uint8, "'|u1'", "bytes", 1},
+                                   {ArrayType::int64, "'<i8'", "little-endian int64", 8},
+                                   {ArrayType::int32, "'<i4'", "little-endian int32", 4}};
+
+const TypeName& name_of(ArrayType type) {
+  return *std::find_if(std::begin(type_names), std::end(type_names), [&](const TypeName& n) { return n.type == type; });
+}
+
+using Archive = std::shared_ptr<zip_t>;
+
+Archive open_archive(const std::string& file) {
+  { const InputFile exists(file); }
+  int code = 0;
+  Archive zip(zip_open(file.c_str(), ZIP_RDONLY, &code), [](zip_t* opened) {
+    if (opened) zip_discard(opened);
+  });
+  if (!zip) throw Error(ErrorKind::file, file + ": is no .npz file, or is damaged; write one with numpy.savez");
+  return zip;
+}
+
 }  // namespace
 
-ArrayFile::ArrayFile(const std::string& file) : name_(file) {
+std::vector<std::string> arrays_of(const std::string& file) {
+  const Archive zip = open_archive(file);
+  std::vector<std::string> names;
+  for (zip_int64_t i = 0; i < zip_get_num_entries(zip.get(), 0); ++i) {
+    const char* entry = zip_get_name(zip.get(), i, 0);
+    const std::string name = entry ? entry : "";
+    if (name.ends_with(".npy")) names.push_back(name.substr(0, name.size() - 4));
+  }
+  return names;
+}
+
+ArrayFile::ArrayFile(const std::string& file, const std::vector<ArrayType>& types) : name_(file) {
   const auto input = std::make_shared<InputFile>(file);
   source_ = [input](char* to, std::size_t size) {
     input->stream.read(to, static_cast<std::streamsize>(size));
     return static_cast<std::size_t>(input->stream.gcount());
   };
-  read_header(input->size);
+  read_header(input->size, types);
 }
 
-ArrayFile::ArrayFile(const std::string& file, const std::string& name) : name_(file + ": " + name + ".npy") {
-  { const InputFile exists(file); }
+ArrayFile::ArrayFile(const std::string& file, const std::string& name, const std::vector<ArrayType>& types)
+    : name_(file + ": " + name + ".npy") {
   const auto fail = [&](const std::string& what) { throw Error(ErrorKind::file, file + ": " + what); };
-  int code = 0;
-  const std::shared_ptr<zip_t> zip(zip_open(file.c_str(), ZIP_RDONLY, &code), [](zip_t* opened) {
-    if (opened) zip_discard(opened);
-  });
-  if (!zip) fail("is no .npz file, or is damaged; write one with numpy.savez");
+  const Archive zip = open_archive(file);
   const std::string entry = name + ".npy";
   zip_stat_t about;
   if (zip_stat(zip.get(), entry.c_str(), 0, &about) != 0 || !(about.valid & ZIP_STAT_SIZE)) {
@@ -118,10 +152,10 @@ ArrayFile::ArrayFile(const std::string& file, const std::string& name) : name_(f
     }
     return filled;
   };
-  read_header(about.size);
+  read_header(about.size, types);
 }
 
-void ArrayFile::read_header(std::uint64_t size) {
+void ArrayFile::read_header(std::uint64_t size, const std::vector<ArrayType>& types) {
   const auto fail = [&](const std::string& what) { throw Error(ErrorKind::file, name_ + ": " + what); };
 
   constexpr std::string_view magic = "\x93NUMPY";
@@ -150,8 +184,18 @@ void ArrayFile::read_header(std::uint64_t size) {
   }
   std::string& descr = (*fields)["descr"];
   std::replace(descr.begin(), descr.end(), '"', '\'');
-  if (descr != "'<f4'") {
-    fail("descr = " + descr.substr(0, 60) + " must be '<f4', little-endian float32; save it after .astype('<f4')");
+  bool known = false;
+  for (const ArrayType type : types) {
+    if (descr != name_of(type).descr) continue;
+    type_ = type;
+    known = true;
+  }
+  if (!known) {
+    std::string wanted;
+    for (const ArrayType type : types)
+      wanted += (wanted.empty() ? "" : " or ") + std::string(name_of(type).descr) + ", " + name_of(type).description;
+    fail("descr = " + descr.substr(0, 60) + " must be " + wanted + "; save it after .astype(" +
+         name_of(types.front()).descr + ")");
   }
   const std::string& order = (*fields)["fortran_order"];
   if (order != "False") {
@@ -159,7 +203,7 @@ void ArrayFile::read_header(std::uint64_t size) {
   }
   const std::string& shape = (*fields)["shape"];
   const auto sizes = tuple(shape);
-  std::int64_t bytes = sizeof(float);
+  std::int64_t bytes = name_of(type_).size;
   bool valid = sizes.has_value();
   for (std::size_t i = 0; valid && i < sizes->size(); ++i) {
     valid = (*sizes)[i] >= 0 && !__builtin_mul_overflow(bytes, (*sizes)[i], &bytes);
@@ -175,8 +219,7 @@ void ArrayFile::read_header(std::uint64_t size) {
   left_ = present;
 }
 
-void ArrayFile::read(std::span<float> values) {
-  const auto bytes = std::as_writable_bytes(values);
+void ArrayFile::read_bytes(std::span<std::byte> bytes) {
   const std::size_t read = bytes.size() <= left_ ? source_(reinterpret_cast<char*>(bytes.data()), bytes.size()) : 0;
   left_ -= read;
   // At the end of a .npz its checksum is looked at.
@@ -191,7 +234,7 @@ FloatArray read_npy(const std::string& file) {
   std::int64_t count = 1;
   for (const std::int64_t size : array.shape()) count *= size;
   FloatArray all{std::vector<float>(static_cast<std::size_t>(count)), array.shape()};
-  array.read(all.values);
+  array.read(std::span(all.values));
   return all;
 }
 

@@ -129,10 +129,10 @@ std::vector<float> to_sample(const PictureValues& picture, std::int64_t channels
     fail("is a picture, which has 1, 3 or 4 channels, but the model's samples have " + std::to_string(channels));
   }
   if (channels == 1 && !is_grey(picture)) {
-    fail("is in colour, but the model makes grey pictures; make it grey first");
+    fail("is in colour, but must be grey; make it grey first");
   }
   if (channels == 4 && picture.opacity.empty()) {
-    fail("has no opacity, but the model makes pictures of 4 channels: red, green, blue, opacity; save it as RGBA");
+    fail("has no opacity, but must have 4 channels: red, green, blue, opacity; save it as RGBA");
   }
   const std::size_t pixels = std::size_t(picture.width) * picture.height;
   std::vector<float> sample;

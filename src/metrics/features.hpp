@@ -1,31 +1,37 @@
 #pragma once
 
-#include <Eigen/Core>
-#include <cstdint>
+#include <torch/types.h>
+
 #include <memory>
-#include <span>
 #include <string>
-#include <vector>
+
+#include "onestep/features.hpp"
 
 namespace onestep {
 
-/// A set of points in D dimensions, [N, D].
-using Points = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+/// Samples as points.
+struct Features {
+  torch::Tensor points;       ///< float32 [N, D].
+  torch::Tensor logits = {};  ///< float32 [N, K] of a network that classifies; else undefined.
+};
 
-/// Samples as points: a TorchScript network float32 [N, ...] -> float32 [N, D], or the values as they are.
+/// A feature network, or the values as they are.
 class FeatureNetwork {
  public:
-  /// file: empty for the values as they are. Throws Error (file) where it can't be loaded.
-  explicit FeatureNetwork(const std::string& file);
+  /// Throws Error (file) where the network can't be loaded.
+  explicit FeatureNetwork(FeatureOptions options);
   ~FeatureNetwork();
 
-  /// values: [N, ...shape] in C order. Throws Error (file) where the network fails or returns another shape, Error
-  /// (numerical) for NaN or infinity.
-  Points points(std::span<const float> values, const std::vector<std::int64_t>& shape) const;
+  /// samples: float32 [N, ...], of the range that the network takes; pictures get its size and channels. Throws Error
+  /// (file) where the network fails or returns another shape, Error (numerical) for NaN or infinity.
+  Features of(const torch::Tensor& samples) const;
 
  private:
   struct Module;
-  std::string file_;
+  Features of_a_batch(const torch::Tensor& samples) const;
+  [[noreturn]] void fail(const std::string& what) const;
+
+  FeatureOptions options_;
   std::unique_ptr<Module> module_;
 };
 

@@ -3,7 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "distance.hpp"
+#include "features.hpp"
+#include "frechet.hpp"
 #include "golden_section.hpp"
 #include "leaving.hpp"
 #include "model_file.hpp"
@@ -11,6 +12,8 @@
 #include "require.hpp"
 #include "sampler_plan.hpp"
 #include "shipped_models.hpp"
+#include "sliced_wasserstein.hpp"
+#include "torch_error.hpp"
 
 namespace onestep {
 namespace {
@@ -21,11 +24,12 @@ class Judge {
   Judge(const Generator& generator, const std::vector<float>& reference, const TuneOptions& options,
         const OnProgress& on_progress, std::stop_token stop)
       : generator_(generator),
-        features_(options.features),
+        features_({.network = options.features}),
         by_features_(!options.features.empty()),
         on_progress_(on_progress),
         stop_(std::move(stop)) {
-    reference_ = features_.points(reference, generator.info().data.shape);
+    reference_ = points(reference);
+    if (by_features_) reference_moments_ = moments_of(reference_);
     request_.seeds = options.seeds;
     request_.batch = options.batch;
     const int sets = options.evaluations + 1;  // and one for the levels that the model had
@@ -52,17 +56,35 @@ class Judge {
         },
         stop_);
     if (report.stopped) throw Stopped{};
-    const Points points = features_.points(values, generator_.info().data.shape);
-    return by_features_ ? frechet_distance(points, reference_) : sliced_wasserstein(points, reference_);
+    return translated("the distance to the reference", [&] {
+      const torch::Tensor drawn = points(values);
+      return by_features_ ? frechet_distance(moments_of(drawn), reference_moments_)
+                          : sliced_wasserstein(drawn, reference_);
+    });
   }
 
  private:
+  torch::Tensor points(const std::vector<float>& values) const {
+    std::vector<std::int64_t> shape = generator_.info().data.shape;
+    shape.insert(shape.begin(), -1);
+    return features_
+        .of(torch::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())}).view(shape))
+        .points.clone();
+  }
+
+  static FeatureMoments moments_of(const torch::Tensor& points) {
+    MomentSums sums;
+    sums.add(points);
+    return sums.moments();
+  }
+
   const Generator& generator_;
   FeatureNetwork features_;
   bool by_features_;
   OnProgress on_progress_;
   std::stop_token stop_;
-  Points reference_;
+  torch::Tensor reference_;
+  FeatureMoments reference_moments_;
   Request request_;
   Progress progress_;
 };

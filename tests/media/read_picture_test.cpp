@@ -263,11 +263,10 @@ TEST(ToSample, GivesAModelTheChannelsThatItHas) {
   const auto refused = [](const PictureValues& picture, int channels) {
     return error_of([&] { to_sample(picture, channels, 0, 1, "a"); });
   };
-  EXPECT_EQ(refused(colour, 1), "file: a: is in colour, but the model makes grey pictures; make it grey first");
-  EXPECT_EQ(
-      refused(colour, 4),
-      "file: a: has no opacity, but the model makes pictures of 4 channels: red, green, blue, opacity; save it as "
-      "RGBA");
+  EXPECT_EQ(refused(colour, 1), "file: a: is in colour, but must be grey; make it grey first");
+  EXPECT_EQ(refused(colour, 4),
+            "file: a: has no opacity, but must have 4 channels: red, green, blue, opacity; save it as "
+            "RGBA");
   EXPECT_EQ(refused(grey, 5), "file: a: is a picture, which has 1, 3 or 4 channels, but the model's samples have 5");
 }
 

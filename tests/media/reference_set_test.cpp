@@ -59,12 +59,11 @@ TEST(ReferenceSet, OfAFolderHoldsItsPicturesAlone) {
 TEST(ReferenceSet, OfOtherPicturesIsRefusedByName) {
   const TemporaryFolder folder;
   put_picture(folder / "a.png", 3, {9, 9, 9, 1, 2, 3});
-  EXPECT_EQ(refusal(folder.path(), grey),
-            "/a.png: is in colour, but the model makes grey pictures; make it grey first");
+  EXPECT_EQ(refusal(folder.path(), grey), "/a.png: is in colour, but must be grey; make it grey first");
   EXPECT_EQ(refusal(folder.path(), glass).substr(0, 27), "/a.png: has no opacity, but");
   EXPECT_EQ(refusal(folder.path(), {Modality::image, {3, 2, 2}}),
-            "/a.png: has 2 x 1 pixels, but the model makes 2 x 2; resize it");
-  EXPECT_EQ(refusal(folder.path(), sound), ": a folder holds pictures, but the model makes audio");
+            "/a.png: has 2 x 1 pixels, but must have 2 x 2; resize it");
+  EXPECT_EQ(refusal(folder.path(), sound), ": a folder holds pictures, but the samples are to be audio");
   put_picture(folder / "a.png", 4, {255, 0, 51, 255, 0, 0, 0, 0});
   EXPECT_EQ(read_reference_set(folder.path(), glass, 9), (Values{1, 0, 0, 0, 0.2F, 0, 1, 0}));
   std::filesystem::remove(folder / "a.png");
@@ -111,7 +110,7 @@ TEST(ReferenceSet, OfAnArrayIsFiniteAndOfTheRange) {
 
   put_npy(folder / "bytes.npy", {0, 0, 9, 200}, {2, 1, 2});
   EXPECT_EQ(refusal(folder / "bytes.npy", sound),
-            ": the mean of its values, 52.25, lies outside the model's range [-1, 1]; scale them to it");
+            ": the mean of its values, 52.25, lies outside the range [-1, 1]; scale them to it");
 }
 
 /// A .npz whose array `samples` is a .npy of this header and so many zeros, deflated.
@@ -181,7 +180,7 @@ TEST(ReferenceSet, OfIdxIsCheckedAsItIsRead) {
   gzwrite(packed, (header + pixels).data(), 20);
   gzclose(packed);
   EXPECT_EQ(read_reference_set(file + ".gz", grey, 9), (Values{-1, 1, 1, -1}));
-  EXPECT_EQ(refusal(file, colour), ": has shape [2, 1, 2], but the model makes [3, 1, 2]");
+  EXPECT_EQ(refusal(file, colour), ": has shape [2, 1, 2], but must be [M, ...] with ... = [3, 1, 2]");
   const std::string cut = ": is cut short or damaged; copy or make it again";
   for (const std::size_t length : {3, 15, 19}) {
     put_bytes(file, (header + pixels).substr(0, length));

@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Runs the commands of docs/evaluation.md and draws its figure: .venv/bin/python scripts/evaluation_figures.py [FOLDER [ONESTEP]].
+Without a folder, docs; without a program, build/src/onestep. With a folder, as the tests run it, of fewer samples."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
+onestep = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "build/src/onestep").resolve()
+commands = re.findall(r"^    (\.venv/bin/python|onestep) (.*)$", (ROOT / "docs/evaluation.md").read_text(), re.MULTILINE)
+if len(commands) < 5:
+    sys.exit("docs/evaluation.md has lost its commands")
+with tempfile.TemporaryDirectory() as temporary:
+    for program, text in commands:
+        arguments = shlex.split(text)
+        if program == "onestep":
+            if len(sys.argv) > 1:
+                arguments = ["200" if before == "-n" else word for before, word in zip(["", *arguments], arguments)]
+                # As many pictures as are needed to see that the command works.
+                arguments = [word.replace("train-", "t10k-") for word in arguments]
+                arguments += [] if "-n" in arguments else ["-n", "200"]
+            subprocess.run([onestep, *arguments, "--quiet"], cwd=temporary, check=True)
+        else:
+            subprocess.run([sys.executable, ROOT / arguments[0], *arguments[1:]], cwd=temporary, check=True)
+    if not (Path(temporary) / "neighbours.png").exists():
+        sys.exit("the sheet of neighbours was not written")
+    (folder / "evaluation.png").write_bytes((Path(temporary) / "evaluation.png").read_bytes())
