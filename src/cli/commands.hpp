@@ -7,6 +7,7 @@ namespace onestep {
 // Each adds its command, whose callback throws Error or StoppedByUser; main turns these into exit codes.
 void add_generate(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_compose(CLI::App& app);
 void add_edit(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_interpolate(CLI::App& edit);

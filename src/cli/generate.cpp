@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -9,11 +8,11 @@
 #include "arguments.hpp"
 #include "canvas_output.hpp"
 #include "commands.hpp"
-#include "file_pattern.hpp"
 #include "folder_output.hpp"
 #include "npz_stream.hpp"
 #include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
+#include "output_target.hpp"
 #include "picture.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
@@ -21,7 +20,6 @@
 namespace onestep {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
@@ -38,56 +36,6 @@ struct Arguments {
   SamplerArguments sampler;
   MachineArguments machine;
   bool bytes = false, json = false, quiet = false;
-};
-
-/// One file, or a pattern that names one file a sample; of a folder that too.
-struct Target {
-  std::string file = {}, pattern = {}, folder = {}, extension = {}, new_folder = {};
-};
-
-std::string doubled_braces(const std::string& text) {
-  std::string doubled;
-  for (const char c : text) doubled += c == '{' || c == '}' ? std::string(2, c) : std::string(1, c);
-  return doubled;
-}
-
-Target find_target(const std::string& output, const ModelInfo& info) {
-  if (output.empty()) throw Error(ErrorKind::usage, "--output is empty; give a file, a folder or a pattern");
-  std::error_code unreachable;  // as require_savable says
-  if (output.back() == '/' || fs::is_directory(output, unreachable)) {
-    const std::string extension = info.data.modality == Modality::audio   ? ".wav"
-                                  : info.data.modality == Modality::video ? ".webp"
-                                                                          : ".png";
-    Target target;
-    target.folder = output;
-    target.extension = extension;
-    target.pattern = doubled_braces(fs::path(output) / "") + "{seed:06d}" + extension;
-    if (!fs::exists(output, unreachable)) target.new_folder = fs::path(output).parent_path();
-    return target;
-  }
-  Target target;
-  (is_file_pattern(output) ? target.pattern : target.file) = output;
-  return target;
-}
-
-/// A folder made for the samples, gone again if none came.
-class NewFolder {
- public:
-  explicit NewFolder(const std::string& path) : path_(path) {
-    if (path_.empty()) return;
-    std::error_code error;
-    if (!fs::create_directory(path_, error) && error) {
-      throw Error(ErrorKind::file, path_ + ": the folder can't be made: " + error.message() +
-                                       "; its own folder must exist and be writable");
-    }
-  }
-  ~NewFolder() {
-    std::error_code not_empty;
-    if (!path_.empty()) fs::remove(path_, not_empty);
-  }
-
- private:
-  std::string path_;
 };
 
 /// A .npz of samples, written as they are drawn: `samples`, `seeds` and, of a conditional model, `labels`; or in the
@@ -144,8 +92,8 @@ void require_memory(std::size_t count, const std::vector<std::int64_t>& shape) {
                                      "; give a folder with --output, which gets one file a sample");
 }
 
-void run_on_canvas(const Arguments& arguments, const Generator& generator, const Request& request, const Target& target,
-                   const ModelHash& hash, double load_seconds) {
+void run_on_canvas(const Arguments& arguments, const Generator& generator, const Request& request,
+                   const OutputTarget& target, const ModelHash& hash, double load_seconds) {
   if (!arguments.grid.empty()) throw Error(ErrorKind::usage, "--grid is for samples; a picture with --size goes alone");
   if (!target.file.empty() && request.seeds.size() > 1) {
     throw Error(ErrorKind::usage, target.file + " holds one picture of that size, not " +
@@ -155,9 +103,7 @@ void run_on_canvas(const Arguments& arguments, const Generator& generator, const
   const ModelInfo& info = generator.info();
   const NewFolder folder(target.new_folder);
   const Provenance provenance(hash);
-  const auto file_of = [&](std::uint64_t seed) {
-    return target.file.empty() ? file_of_seed(target.pattern, seed) : target.file;
-  };
+  const auto file_of = [&](std::uint64_t seed) { return target.file_of(seed); };
   const auto texts = [&](Json facts) { return provenance.texts(std::move(facts)); };
   CanvasOutput drawn =
       draw_canvases(generator, request, arguments.canvas, file_of, texts, arguments.quiet || arguments.json);
@@ -189,7 +135,7 @@ void run_on_canvas(const Arguments& arguments, const Generator& generator, const
   }
 }
 
-void require_bytes(const Target& target, const ModelInfo& info, bool on_a_canvas, std::size_t count) {
+void require_bytes(const OutputTarget& target, const ModelInfo& info, bool on_a_canvas, std::size_t count) {
   const bool fits = !on_a_canvas && !target.file.empty() && file_kind(target.file, info, count) == FileKind::npz;
   if (fits && info.data.modality == Modality::image) return;
   throw Error(ErrorKind::usage, "--bytes is for pictures in a .npz, such as -o set.npz");
@@ -226,7 +172,7 @@ void print_summary(const Report& report, const ModelInfo& info, const std::strin
 }
 
 void run_into_folder(const Arguments& arguments, const Generator& generator, const Request& request,
-                     const Target& target, const ModelHash& hash, double load_seconds) {
+                     const OutputTarget& target, const ModelHash& hash, double load_seconds) {
   const auto started = Clock::now();
   const FolderReport drawn =
       draw_into_folder(generator, request, hash, target.folder, target.extension, arguments.folder,
@@ -285,7 +231,7 @@ void run(const Arguments& arguments) {
 
   if (arguments.canvas.tiles.empty() == arguments.output.empty())
     throw Error(ErrorKind::usage, "give either --output or --tiles: where the pictures are to go");
-  const Target target = arguments.canvas.tiles.empty() ? find_target(arguments.output, info) : Target{};
+  const OutputTarget target = arguments.canvas.tiles.empty() ? find_target(arguments.output, info) : OutputTarget{};
   if (on_a_canvas || target.folder.empty()) arguments.folder.require_none(arguments.output);
   if (arguments.bytes) require_bytes(target, info, on_a_canvas, request.seeds.size());
   if (on_a_canvas) return run_on_canvas(arguments, generator, request, target, hash, load_seconds);
@@ -305,7 +251,7 @@ void run(const Arguments& arguments) {
   const Report plan = generator.plan(request);
   std::optional<NpzOutput> npz;
   if (target.file.empty()) {
-    require_savable(file_of_seed(target.pattern, request.seeds.front()), info, 1);
+    require_savable(target.file_of(request.seeds.front()), info, 1);
   } else if (file_kind(target.file, info, request.seeds.size()) == FileKind::npz) {
     npz.emplace(target.file, info, plan.shape, arguments.bytes);
   } else {
@@ -343,7 +289,7 @@ void run(const Arguments& arguments) {
       if (npz) {
         npz->add(sample);
       } else if (target.file.empty()) {
-        write(file_of_seed(target.pattern, sample.seed), {std::move(sample)});
+        write(target.file_of(sample.seed), {std::move(sample)});
       } else {
         samples.push_back(std::move(sample));
       }
@@ -360,7 +306,7 @@ void run(const Arguments& arguments) {
     Json files = Json::array();
     if (!target.file.empty() && !seeds.empty()) files.push_back(target.file);
     for (const std::uint64_t seed : seeds) {
-      if (target.file.empty()) files.push_back(file_of_seed(target.pattern, seed));
+      if (target.file.empty()) files.push_back(target.file_of(seed));
     }
     Json json = facts_of(arguments, generator, request, report, load_seconds, write_seconds);
     json["seeds"] = seeds;

@@ -53,6 +53,10 @@ Json as_json(const std::string& file, const ModelInfo& info) {
             {"clip_denoised", info.clip_denoised},
             {"card", Json::parse(info.card)}};
   if (info.data.rate > 0) json["rate"] = info.data.rate;
+  if (info.data.modality == Modality::music) {
+    json["lowest_pitch"] = info.data.roll.lowest_pitch;
+    json["thresholds"] = {info.data.roll.onset_threshold, info.data.roll.held_threshold};
+  }
   return json;
 }
 

@@ -66,6 +66,7 @@ int run(int argc, char** argv) {
       "wrong; 3 the model; 4 another file; 5 NaN or infinity; 6 out of memory; 130 stopped.");
   onestep::add_generate(app);
   onestep::add_compare(app);
+  onestep::add_compose(app);
   onestep::add_inspect(app);
   onestep::add_bench(app);
   onestep::add_edit(app);
