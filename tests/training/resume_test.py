@@ -40,7 +40,7 @@ def start(output: str) -> subprocess.Popen:
 
 
 assert start("whole").wait() == 0
-for stage in ("teacher", "student") if model == "garments" else ("student", "teacher"):
+for stage in ("student", "teacher") if model == "materials" else ("teacher", "student"):
     broken = start("broken")
     checkpoint = folder / "broken" / f"{stage}.checkpoint"
     while not checkpoint.exists():
