@@ -84,6 +84,9 @@ thread_local std::int64_t place_of_this_thread = 0;
 /// The slot of the part that this thread is doing.
 thread_local Slot* doing = nullptr;
 
+/// Whether a part that this thread did had work of its own: its length says nothing of interruptions, and it waits.
+thread_local bool had_work_within = false;
+
 /// Whether the system has taken the core from this thread since it was asked last.
 bool was_interrupted() {
   thread_local long before = 0;
@@ -112,7 +115,7 @@ class Team {
  public:
   void run(const Work& work, std::int64_t threads) {
     const bool is_part = doing != nullptr;
-    if (!is_part) ++callers_;
+    ++(is_part ? within_parts_ : callers_);
     Slot alone;
     Slot* const taken = take_slot();
     Slot& slot = taken ? *taken : alone;
@@ -132,7 +135,8 @@ class Team {
     }
     const std::exception_ptr exception = std::exchange(slot.exception, nullptr);
     slot.taken.store(false, std::memory_order_release);
-    if (!is_part) --callers_;
+    --(is_part ? within_parts_ : callers_);
+    had_work_within = is_part;
     if (exception) std::rethrow_exception(exception);
   }
 
@@ -166,9 +170,12 @@ class Team {
   /// Workers that may take part in a slot's work: the callers are at work themselves.
   std::int64_t workers_for(const Slot& slot) const { return slot.threads - callers_; }
 
-  /// A part's own work is shared when the stage that it is of has no more parts to begin.
+  /// A part's own work is shared when the stage that it is of has no more parts to begin, and not all threads are at
+  /// work within such parts: each then does better by itself.
   bool is_to_be_shared(const Slot& slot) const {
-    return slot.parts > 1 && workers_for(slot) > 0 && (!doing || doing->open == 0) &&
+    const Slot* const outer = slot.outer;
+    const bool others_are_free = !outer || (outer->open == 0 && within_parts_ < slot.threads);
+    return slot.parts > 1 && workers_for(slot) > 0 && others_are_free &&
            !(slot.work->stages() > 1 && is_better_alone());
   }
 
@@ -222,9 +229,11 @@ class Team {
       for (std::int64_t part = first; part < last && !slot.failed; ++part) {
         if (part > first) take_turns(now);
         const Clock::time_point began = now;
+        had_work_within = false;
         compute(slot, part);
         now = Clock::now();
-        if (now - began > turn && was_interrupted()) be_alone_until_ = now + wariness * (now - began);
+        if (now - began > turn && was_interrupted() && !had_work_within)
+          be_alone_until_ = now + wariness * (now - began);
       }
     } catch (...) {
       fail(slot);
@@ -357,6 +366,7 @@ class Team {
   std::atomic<std::size_t> used_{0};  ///< Slots that were ever taken.
   std::array<std::unique_ptr<Worker>, most_workers> workers_;
   std::atomic<std::int64_t> started_{0}, sleeping_{0}, callers_{0}, most_{most_workers};
+  std::atomic<std::int64_t> within_parts_{0};  ///< Works that are a part of other work.
   std::mutex starting_;
   std::atomic<Clock::time_point> be_alone_until_{Clock::time_point()};
 };
