@@ -179,7 +179,7 @@ class CommandLine(unittest.TestCase):
         rows = [row.split(" | ") for row in table.splitlines() if row.startswith("| `")]
         documented = {key for row in rows for key in re.findall("`([a-z_]+)`", row[0])}
         shown = json.loads(self.run_onestep("inspect", "fashion", "--engine", "--check", "--json").stdout)
-        self.assertEqual(documented - set(shown), {"rate"}, "of sound alone")
+        self.assertEqual(documented - set(shown), {"rate", "lowest_pitch", "thresholds"}, "of sound and music alone")
         self.assertLessEqual(set(shown), documented)
         engine = set(re.findall("`([a-z_]+)`", next(row[1] for row in rows if row[0] == "| `engine`")))
         self.assertLessEqual(set(shown["engine"]) | set(shown["engine"]["kinds"][0]), engine)
