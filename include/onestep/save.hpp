@@ -25,7 +25,7 @@ struct SaveOptions {
 /// goes alone.
 FileKind file_kind(const std::string& file, const ModelInfo& info, std::size_t count);
 
-/// Whether it would not.
+/// Whether `count` samples of this model fit into one file of the kind.
 bool can_hold(FileKind kind, const ModelInfo& info, std::size_t count);
 
 /// Throws Error as file_kind, and Error (file) where the file can't be written: to be asked before samples are drawn.

@@ -144,15 +144,8 @@ void Drawing::answer(Prepared prepared, const http::Request& request, http::Resp
                                   "application/json");
     }
     for (const AnswerKind& file : answer_kinds()) {
-      if (kind != file.media_type) continue;
       // Whether it can hold them is found before they are drawn.
-      const bool picture = file.kind == FileKind::png || file.kind == FileKind::jpeg;
-      if ((picture && info.data.modality != Modality::image) ||
-          (file.kind == FileKind::wav && info.data.modality != Modality::audio) ||
-          (file.kind == FileKind::webp && info.data.modality == Modality::audio) ||
-          (info.data.modality != Modality::image && file.kind != FileKind::npz && file.kind != FileKind::npy &&
-           count > 1))
-        continue;
+      if (kind != file.media_type || !can_hold(file.kind, info, count)) continue;
       const std::vector<Sample> samples = samples_of(prepared);
       const SaveOptions save{.columns = prepared.columns,
                              .enlarge = prepared.enlarge,

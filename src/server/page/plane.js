@@ -94,6 +94,7 @@ export function mount(element, context) {
 
   function update(state) {
     const [chosen, remark] = chooseModel(context.models, state.model);
+    if (chosen.name !== model?.name || (state.seed ?? 0) !== seed) own = null;  // another plane tells its own
     model = chosen;
     label = state.label;
     seed = state.seed ?? 0;
