@@ -22,6 +22,7 @@ from PIL import Image
 from torch import nn
 
 import tiny_models
+from peak_memory import peak_memory
 
 ONESTEP = sys.argv.pop(1)
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -268,11 +269,7 @@ class Bulk(unittest.TestCase):
 
     def test_of_an_archive_memory_does_not_grow(self):
         def peak(count):
-            process = subprocess.Popen(self.command("-n", str(count), "-o", "set.npz", "--threads", "1", "--batch", "500"), cwd=self.folder)
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            self.assertEqual(process.returncode, 0)
-            return used.ru_maxrss * 1024
+            return peak_memory(self.command("-n", str(count), "-o", "set.npz", "--threads", "1", "--batch", "500"), self.folder)
 
         few, many = 2000, 42000
         # A sample is 256 bytes; its seed and its label take 24 on the way, a vector twice that as it grows.

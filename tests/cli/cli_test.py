@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 
 import tiny_models
+from peak_memory import peak_memory
 from tiny_models import Half, HalfOfALabel
 
 ONESTEP = sys.argv.pop(1)
@@ -301,18 +302,11 @@ class CommandLine(unittest.TestCase):
     def test_a_folder_of_samples_takes_no_more_memory_the_more_there_are(self):
         tiny_models.write(self.folder / "tiny.pt", Half())
 
-        # AddressSanitizer keeps what was freed for a while.
-        options = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=0:thread_local_quarantine_size_kb=0"
-
         def most_memory(count):
-            process = subprocess.Popen([ONESTEP, "generate", "tiny.pt", "-n", str(count), "--batch", "500", "--threads", "1",
-                                        "-o", "many/{seed}.npy", "--quiet"], cwd=self.folder,
-                                       env={**os.environ, "ASAN_OPTIONS": options})
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            self.assertEqual(process.returncode, 0)
+            most = peak_memory([ONESTEP, "generate", "tiny.pt", "-n", str(count), "--batch", "500", "--threads", "1",
+                                "-o", "many/{seed}.npy", "--quiet"], self.folder)
             self.assertEqual(len(os.listdir(self.folder / "many")), count)
-            return used.ru_maxrss * 1024
+            return most
 
         (self.folder / "many").mkdir()
         few, many = 2000, 22000

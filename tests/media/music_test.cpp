@@ -14,6 +14,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "../shown_notes.hpp"
 #include "midi.hpp"
 #include "output_file.hpp"
 #include "roll.hpp"
@@ -22,11 +23,6 @@
 #include "temporary_folder.hpp"
 
 namespace onestep {
-
-void PrintTo(const Note& note, std::ostream* out) {
-  *out << (note.part == Part::voice ? "voice " : "piano ") << note.pitch << " at " << note.start << ", " << note.length
-       << " long";
-}
 
 namespace {
 

@@ -6,15 +6,11 @@
 #include <algorithm>
 #include <random>
 
+#include "../shown_notes.hpp"
 #include "onestep/save.hpp"
 #include "roll.hpp"
 
 namespace onestep {
-
-void PrintTo(const Note& note, std::ostream* out) {
-  *out << (note.part == Part::voice ? "voice " : "piano ") << note.pitch << " at " << note.start << ", " << note.length
-       << " long";
-}
 
 namespace {
 
