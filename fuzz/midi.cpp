@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   only_errors([&] { read = parse_midi(as_bytes(data, size), "a.mid", pitches); });
   if (read.score.notes.empty()) return 0;
   const std::int64_t sixteenths = bars_of(read.score) * sixteenths_a_bar;
-  if (sixteenths > 1024 * sixteenths_a_bar) __builtin_trap();
+  if (sixteenths > most_bars * sixteenths_a_bar) __builtin_trap();
   // Every note is within the roll and told from the next of its pitch: none is lost in it.
   const RollInfo roll{.lowest_pitch = pitches.lowest};
   const std::vector<std::int64_t> shape{4, pitches.count, std::min<std::int64_t>(sixteenths, 64 * sixteenths_a_bar)};

@@ -12,6 +12,12 @@ namespace onestep {
 
 /// Of a bar of 4/4.
 inline constexpr std::int64_t sixteenths_a_bar = 16;
+/// Of a piece.
+inline constexpr std::int64_t most_bars = 1024;
+/// The least tempo, quarter notes a minute.
+inline constexpr double slowest_tempo = 10;
+/// The greatest.
+inline constexpr double fastest_tempo = 400;
 
 /// What sings, and what plays.
 enum class Part { voice, piano };

@@ -161,6 +161,10 @@ void SamplerArguments::add_to(CLI::App& command) {
   command.add_flag("--force", force, "run a sampler that does not suit the model")->group("Sampler");
 }
 
+bool SamplerArguments::chosen() const {
+  return !name.empty() || levels.steps || !levels.values.empty() || !levels.schedule.empty() || !options.empty();
+}
+
 void SamplerArguments::apply_to(Request& request, const ModelInfo& info) const {
   request.sampler = make_sampler_for(info, name, levels, options);
   request.guidance = guidance;

@@ -34,6 +34,8 @@ struct SamplerArguments {
   bool force = false;
 
   void add_to(CLI::App& command);
+  /// Whether a sampler, its levels or its options were given.
+  bool chosen() const;
   /// Throws Error (usage) on an unknown name and on what the sampler does not take.
   void apply_to(Request& request, const ModelInfo& info) const;
 };

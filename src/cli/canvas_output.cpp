@@ -11,6 +11,8 @@
 #include "onestep/request_json.hpp"
 #include "output_file.hpp"
 #include "picture_file.hpp"
+#include "require.hpp"
+#include "seconds_since.hpp"
 
 namespace onestep {
 namespace {
@@ -20,8 +22,6 @@ using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
 constexpr int tile_side = 256;  // what viewers of maps take
-
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
 /// "-1200,40". Nothing where it is none.
 std::optional<std::pair<std::int64_t, std::int64_t>> parse_place(const std::string& text) {
@@ -308,7 +308,7 @@ CanvasOutput draw_canvases(
     ++output.finished;
     output.labels.push_back(output.report.label ? Json(*output.report.label) : Json());
   }
-  output.seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  output.seconds = seconds_since(started);
   return output;
 }
 

@@ -13,6 +13,7 @@
 #include "onestep/save.hpp"
 #include "output_file.hpp"
 #include "picture_file.hpp"
+#include "seconds_since.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
@@ -138,8 +139,7 @@ void draw_planes(Run& run, const Generator& generator, const Request& request,
     const Canvas canvas = canvas_of(i, request.sampler);
     const auto started = std::chrono::steady_clock::now();
     Region region = canvas.region({0, 0, width, height}, on_progress, stop);
-    run.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() /
-                   static_cast<double>(request.seeds.size());
+    run.seconds += seconds_since(started) / static_cast<double>(request.seeds.size());
     const CanvasReport& report = canvas.report();
     run.result.samples.push_back({request.seeds[i], report.label, std::move(region.values), region.shape});
     run.result.report.sampler = report.sampler;
@@ -198,10 +198,7 @@ void run(const Arguments& arguments) {
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Generator& generator = generators.at(runs[i].model);
     ProgressBar bar(arguments.quiet);
-    const OnProgress on_progress = [&](const Progress& progress) {
-      interrupt.poll();
-      bar.show(progress);
-    };
+    const OnProgress on_progress = on_bar(bar, interrupt);
     if (size)
       draw_planes(runs[i], generator, requests[i], *size, on_progress, interrupt.token());
     else

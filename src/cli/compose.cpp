@@ -11,6 +11,7 @@
 #include "onestep/save.hpp"
 #include "output_target.hpp"
 #include "provenance.hpp"
+#include "seconds_since.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
@@ -18,8 +19,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 struct Arguments {
   std::string model, output, melody, continued, varied, seeds, key, soundfont;
@@ -37,18 +36,13 @@ struct Given {
   std::int64_t bars = 0;
 };
 
-bool chooses(const SamplerArguments& sampler) {
-  return !sampler.name.empty() || sampler.levels.steps || !sampler.levels.values.empty() ||
-         !sampler.levels.schedule.empty() || !sampler.options.empty();
-}
-
 Given read_given(const Arguments& arguments, const ModelInfo& info) {
   const auto is_given = [](const std::string& file) { return !file.empty() ? 1 : 0; };
   if (is_given(arguments.melody) + is_given(arguments.continued) + is_given(arguments.varied) > 1)
     throw Error(ErrorKind::usage, "--melody, --continue and --vary are three things; give one of them");
   if (arguments.freedom && arguments.varied.empty())
     throw Error(ErrorKind::usage, "--freedom is that of --vary, which is missing");
-  if (arguments.freedom && chooses(arguments.sampler))
+  if (arguments.freedom && arguments.sampler.chosen())
     throw Error(ErrorKind::usage, "--freedom says at which level to begin; leave out --sampler and its --levels");
   const std::string file = arguments.melody + arguments.continued + arguments.varied;
   if (file.empty()) return {};
@@ -78,7 +72,7 @@ void run(const Arguments& arguments) {
 
   Request request;  // of the sampler alone
   arguments.sampler.apply_to(request, info);
-  if (!chooses(arguments.sampler)) request.sampler = {};
+  if (!arguments.sampler.chosen()) request.sampler = {};
   Composition composition{
       .given = given.notes, .sampler = request.sampler, .guidance = request.guidance, .force = request.force};
   composition.bars = arguments.bars.value_or(!arguments.continued.empty() ? 2 * given.bars
@@ -108,19 +102,13 @@ void run(const Arguments& arguments) {
     for (const std::uint64_t seed : seeds) {
       composition.seed = seed;
       const auto started = Clock::now();
-      const OnProgress on_progress = [&](const Progress& progress) {
-        interrupt.poll();
-        bar.show(progress);
-      };
+      const OnProgress on_progress = on_bar(bar, interrupt);
       Piece piece = compose(generator, composition, on_progress, interrupt.token());
       drawing += seconds_since(started);
       stopped = piece.stopped;
       if (stopped) break;
       report = piece.report;
-      const Json key =
-          piece.sample.label
-              ? Json(name_of_label(*piece.sample.label, info).value_or(std::to_string(*piece.sample.label)))
-              : Json();
+      const Json key = piece.sample.label ? Json(label_text(*piece.sample.label, info)) : Json();
       options.texts = provenance.texts({{"model", info.name},
                                         {"sampler", report->sampler},
                                         {"levels", report->levels},
@@ -161,7 +149,9 @@ void run(const Arguments& arguments) {
 void add_compose(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("compose", "Write music: a new piece, or one to what you have");
-  command->add_option("model", arguments->model, "a model file of music, or the name of a shipped model")->required();
+  command->add_option("model", arguments->model, "a model file of music, or the name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
   command
       ->add_option("-o,--output", arguments->output,
                    "a file (.mid; .wav, played; .png, looked at; .npy, .npz), a folder (one file a seed), or a pattern "

@@ -12,6 +12,7 @@
 #include "bar_chart.hpp"
 #include "commands.hpp"
 #include "comparison_sheet.hpp"
+#include "grammar.hpp"
 #include "onestep/request_json.hpp"
 #include "output_file.hpp"
 #include "picture_file.hpp"
@@ -23,8 +24,6 @@ namespace onestep {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::int64_t most_samples = 10'000'000;
 
 struct Arguments {
   std::string samples, reference, floor, output, sheet, moments, seeds, input_size, input_resize = "bicubic";
@@ -213,7 +212,8 @@ void run(const Arguments& arguments) {
   if (!from_model && (!arguments.seeds.empty() || !arguments.labels.empty()))
     throw Error(ErrorKind::usage, "--seeds and --label are for a model; " + arguments.samples + " are samples");
   if (!from_model && arguments.count && (*arguments.count < 2 || *arguments.count > most_samples))
-    throw Error(ErrorKind::usage, "--count " + std::to_string(*arguments.count) + " must lie in [2, 10000000]");
+    throw Error(ErrorKind::usage, "--count " + std::to_string(*arguments.count) + " must lie in [2, " +
+                                      std::to_string(most_samples) + "]");
   require_png(arguments.output, "--output");
   require_png(arguments.sheet, "--neighbours");
   if (!arguments.moments.empty()) {
@@ -225,11 +225,15 @@ void run(const Arguments& arguments) {
   if (!arguments.sheet.empty() && (arguments.reference.empty() || by_moments || given.moments_only))
     throw Error(ErrorKind::usage, "--neighbours needs the reference's samples and all features, not moments alone");
 
+  std::optional<ModelHash> hash;
   std::optional<Generator> generator;
+  Request request;
   std::unique_ptr<SampleSource> samples, reference, floor;
   if (from_model) {
+    if (arguments.json) hash.emplace(arguments.samples);
     generator.emplace(arguments.machine.load(arguments.samples, arguments.quiet));
-    samples = samples_of_model(*generator, request_of(arguments, generator->info()), arguments.samples);
+    request = request_of(arguments, generator->info());
+    samples = samples_of_model(*generator, request, arguments.samples);
   } else {
     samples =
         samples_of_files(arguments.samples, static_cast<std::size_t>(arguments.count.value_or(most_samples)), nullptr);
@@ -267,12 +271,7 @@ void run(const Arguments& arguments) {
   Evaluation evaluation;
   {
     ProgressBar bar(arguments.quiet);
-    evaluation = evaluator.evaluate(
-        [&](const Progress& progress) {
-          interrupt.poll();
-          bar.show(progress);
-        },
-        interrupt.token());
+    evaluation = evaluator.evaluate(on_bar(bar, interrupt), interrupt.token());
   }
   if (evaluation.stopped) throw StoppedByUser{"nothing was measured"};
   if (!arguments.sheet.empty()) write_sheet(arguments.sheet, evaluation, *samples, *reference);
@@ -285,10 +284,9 @@ void run(const Arguments& arguments) {
   if (arguments.json) {
     Json of_samples{{"source", arguments.samples}, {"count", evaluation.samples}};
     if (generator) {
-      const Request request = request_of(arguments, generator->info());
       const Report plan = generator->plan(request);
       of_samples.update({{"model", generator->info().name},
-                         {"model_sha256", ModelHash(arguments.samples).get()},
+                         {"model_sha256", hash->get()},
                          {"precision", name_of(generator->precision().precision)},
                          {"sampler", plan.sampler},
                          {"options", parts_of(request.sampler).options},

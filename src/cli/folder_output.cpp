@@ -59,10 +59,9 @@ Request bare(const Request& request) {
 }
 
 /// What is drawn, as far as another run of it would have to be the same.
-Json facts_of(const Generator& generator, const Request& request, const std::string& model_sha256,
+Json facts_of(const Generator& generator, const Request& request, const Report& plan, const std::string& model_sha256,
               const std::string& pattern, const std::string& device, bool compiled) {
   const ModelInfo& info = generator.info();
-  const Report plan = generator.plan(request);
   Request rest = bare(request);
   rest.labels = request.labels;
   rest.tokens = request.tokens;
@@ -242,7 +241,8 @@ FolderReport draw_into_folder(const Generator& generator, const Request& request
   const bool in_folders = all > short_run;
   const std::string name = "{seed:06d}" + extension;
   const Provenance provenance(hash);
-  const Json facts = facts_of(generator, request, provenance.model_sha256(),
+  const Report plan = generator.plan(request);
+  const Json facts = facts_of(generator, request, plan, provenance.model_sha256(),
                               (in_folders ? "{number/1000:03d}/" : "") + name, device, compiled);
   const FileKind kind = file_kind("a" + extension, info, 1);
   require_different(request.seeds);
@@ -277,7 +277,7 @@ FolderReport draw_into_folder(const Generator& generator, const Request& request
     for (const std::int64_t side : shape_at(info.sample.sizes, sizes)) sample_size *= static_cast<std::size_t>(side);
   }
   FolderReport result;
-  result.report = generator.plan(request);
+  result.report = plan;
   result.asked = static_cast<std::int64_t>(count);
 
   const auto checked = [&](std::size_t) {
@@ -297,16 +297,14 @@ FolderReport draw_into_folder(const Generator& generator, const Request& request
   }
   result.finished = result.asked - static_cast<std::int64_t>(there.missing());
 
-  const Report plan = result.report;
   const auto encoded = [&](const Sample& sample, std::size_t number) {
     SaveOptions options;
     if (kind == FileKind::png) {
-      Request again = bare(request);
-      again.seeds = {sample.seed};
-      if (sample.label) again.labels = {*sample.label};
+      const std::span one(&sample, 1);
+      Request again = drawn_again(bare(request), one);
       if (!request.tokens.empty()) again.tokens = {request.tokens[number % request.tokens.size()]};
       Json made{{"model", info.name},    {"sampler", plan.sampler}, {"options", parts_of(request.sampler).options},
-                {"levels", plan.levels}, {"seeds", again.seeds},    {"labels", labels_of({sample})}};
+                {"levels", plan.levels}, {"seeds", again.seeds},    {"labels", labels_of(one)}};
       made["request"] = Json::parse(to_json(again, info));
       // Not the command: a picture is to be the same whatever process of the run draws it.
       options.texts = provenance.texts(std::move(made), /*with_command=*/false);

@@ -15,6 +15,7 @@
 #include "output_target.hpp"
 #include "picture.hpp"
 #include "provenance.hpp"
+#include "seconds_since.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
@@ -22,8 +23,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 struct Arguments {
   std::string model, output, seeds, noise, tokens;
@@ -280,10 +279,7 @@ void run(const Arguments& arguments) {
 
   {
     ProgressBar bar(arguments.quiet);
-    const OnProgress on_progress = [&](const Progress& progress) {
-      interrupt.poll();
-      bar.show(progress);
-    };
+    const OnProgress on_progress = on_bar(bar, interrupt);
     const Sink sink = [&](Sample&& sample) {
       if (arguments.json && sample.label) labels.push_back(*sample.label);
       if (npz) {

@@ -9,8 +9,6 @@
 namespace onestep {
 namespace {
 
-constexpr std::int64_t most_samples = 10'000'000;  // of one command: their seeds alone take 80 MB
-
 void require_count(std::uint64_t count) {
   if (count >= 1 && count <= static_cast<std::uint64_t>(most_samples)) return;
   refuse(std::to_string(count) + " samples: the count must lie in [1, " + std::to_string(most_samples) +

@@ -10,6 +10,9 @@ namespace onestep {
 
 // What is written on the command line in a grammar of its own.
 
+/// Of one command: their seeds alone take 80 MB.
+inline constexpr std::int64_t most_samples = 10'000'000;
+
 /// "64" -> 64; nothing where the text is no whole number of 0 or more, or one above 2^64 - 1.
 std::optional<std::uint64_t> parse_whole(const std::string& text);
 

@@ -75,7 +75,7 @@ void run(const Arguments& arguments) {
               {"nfe", result.report.nfe},
               {"seeds", Json::array({request.seeds.front()})},
               {"frames", arguments.frames},
-              {"labels", labels_of({result.samples.front()})}};
+              {"labels", labels_of(std::span(result.samples).first(1))}};
   SaveOptions options;
   options.columns = arguments.frames <= 16 ? arguments.frames : 0;  // a strip, as long as it fits a page
   options.texts = provenance.texts(report);

@@ -84,7 +84,7 @@ std::string quoted(const std::string& argument) {
   return text;
 }
 
-Request drawn_again(const Request& request, const std::vector<Sample>& samples) {
+Request drawn_again(const Request& request, std::span<const Sample> samples) {
   Request again = request;
   again.seeds.clear();
   again.labels.clear();
@@ -95,7 +95,7 @@ Request drawn_again(const Request& request, const std::vector<Sample>& samples) 
   return again;
 }
 
-nlohmann::ordered_json labels_of(const std::vector<Sample>& samples) {
+nlohmann::ordered_json labels_of(std::span<const Sample> samples) {
   nlohmann::ordered_json labels = nlohmann::ordered_json::array();
   for (const Sample& sample : samples) {
     labels.push_back(sample.label ? nlohmann::ordered_json(*sample.label) : nlohmann::ordered_json());

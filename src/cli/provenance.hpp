@@ -24,10 +24,10 @@ std::string sha256_of_files(const std::vector<std::string>& files, const std::st
 std::string sha256_of(std::span<const std::byte> bytes);
 
 /// The request that draws these samples of `request` again.
-Request drawn_again(const Request& request, const std::vector<Sample>& samples);
+Request drawn_again(const Request& request, std::span<const Sample> samples);
 
 /// The label of each sample, null where the model has none.
-nlohmann::ordered_json labels_of(const std::vector<Sample>& samples);
+nlohmann::ordered_json labels_of(std::span<const Sample> samples);
 
 /// The SHA-256 of a model's file; of a folder, of onestep.json and the components in the order of their names, one
 /// after the other. It is computed meanwhile, on a thread of its own.

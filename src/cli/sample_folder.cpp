@@ -325,25 +325,24 @@ void SampleFolder::append(const std::string& lines) {
   made_->keep = true;
 }
 
-bool SampleFolder::finish() {
-  if (run_.shard.count == 1) return true;
+void SampleFolder::finish() {
+  if (run_.shard.count == 1) return;
   // The lines of all shards, a batch of each in turn.
   const auto batch = run_.facts.at("batch").get<std::int64_t>(), count = run_.facts.at("count").get<std::int64_t>();
   std::vector<std::ifstream> streams;
   for (std::int64_t i = 0; i < run_.shard.count; ++i) {
     streams.emplace_back(manifest_of(run_.folder, {i, run_.shard.count}), std::ios::binary);
-    if (!streams.back()) return false;
+    if (!streams.back()) return;
   }
   OutputFile joint(run_.folder + "/manifest.jsonl");
   for (std::int64_t i = 0; i < count; ++i) {
     std::string line;
     std::ifstream& stream = streams[static_cast<std::size_t>(i / batch % run_.shard.count)];
-    if (!std::getline(stream, line) || stream.eof()) return false;  // another shard is still at work
+    if (!std::getline(stream, line) || stream.eof()) return;  // another shard is still at work
     line += '\n';
     joint.write(std::as_bytes(std::span(line)));
   }
   joint.commit();
-  return true;
 }
 
 }  // namespace onestep

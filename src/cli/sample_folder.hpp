@@ -61,8 +61,8 @@ class SampleFolder {
   /// several threads at once. Throws Error (file), and what `bytes` throws: then none of them is in the manifest.
   void add(const std::vector<Item>& items, const std::function<std::vector<std::byte>(std::size_t k)>& bytes);
 
-  /// When all is there: of shards, the last one writes the joint manifest. Whether there is one.
-  bool finish();
+  /// When all is there: of shards, the last one writes the joint manifest.
+  void finish();
   const std::string& manifest() const { return manifest_; }
 
  private:

@@ -70,10 +70,7 @@ class Drawn : public SampleSource {
 
   void each(const Use& use, Interrupt& interrupt, bool quiet) const override {
     ProgressBar bar(quiet);
-    const auto on_progress = [&](const Progress& progress) {
-      interrupt.poll();
-      bar.show(progress);
-    };
+    const OnProgress on_progress = on_bar(bar, interrupt);
     const Report report = generator_.generate_each(
         request_, [&](Sample&& sample) { use(sample.values, sample.label); }, on_progress, interrupt.token());
     if (report.stopped) throw StoppedByUser{"nothing was written"};

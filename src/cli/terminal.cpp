@@ -11,6 +11,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "onestep/request_json.hpp"
+
 namespace onestep {
 namespace {
 
@@ -117,13 +119,20 @@ void ProgressBar::show(const Progress& progress) {
   std::fflush(stderr);
 }
 
-Result generate_with_bar(const Generator& generator, const Request& request, Interrupt& interrupt, bool quiet) {
-  ProgressBar bar(quiet);
-  const OnProgress on_progress = [&](const Progress& progress) {
+std::string label_text(std::int64_t label, const ModelInfo& info) {
+  return name_of_label(label, info).value_or(std::to_string(label));
+}
+
+OnProgress on_bar(ProgressBar& bar, Interrupt& interrupt) {
+  return [&](const Progress& progress) {
     interrupt.poll();
     bar.show(progress);
   };
-  Result result = generator.generate(request, on_progress, interrupt.token());
+}
+
+Result generate_with_bar(const Generator& generator, const Request& request, Interrupt& interrupt, bool quiet) {
+  ProgressBar bar(quiet);
+  Result result = generator.generate(request, on_bar(bar, interrupt), interrupt.token());
   if (result.report.stopped) throw StoppedByUser{"nothing was written"};
   return result;
 }

@@ -23,6 +23,9 @@ std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
 void print_json(const nlohmann::ordered_json& json);
 void print_line(const std::string& text);
 
+/// The label as --label takes it: its name, or its index where it has none of its own.
+std::string label_text(std::int64_t label, const ModelInfo& info);
+
 /// To standard error, after the program's name.
 void complain(const std::string& text);
 
@@ -59,6 +62,9 @@ class ProgressBar {
   bool shown_;
   double started_, last_ = 0;
 };
+
+/// Polls for a stop and shows the progress; both must outlive it.
+OnProgress on_bar(ProgressBar& bar, Interrupt& interrupt);
 
 /// Samples with a progress bar. Stopped: StoppedByUser, for nothing was written.
 Result generate_with_bar(const Generator& generator, const Request& request, Interrupt& interrupt, bool quiet);

@@ -83,10 +83,7 @@ void run(const Arguments& arguments) {
   Tuned tuned;
   {
     ProgressBar bar(arguments.quiet);
-    const OnProgress on_progress = [&](const Progress& progress) {
-      interrupt.poll();
-      bar.show(progress);
-    };
+    const OnProgress on_progress = on_bar(bar, interrupt);
     tuned = tune(generator, reference, options, on_progress, interrupt.token());
   }
   if (tuned.stopped) throw StoppedByUser{"no levels were written"};

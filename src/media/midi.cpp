@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::uint64_t most_bytes = 16 << 20;
 constexpr int most_tracks = 64;
-constexpr std::int64_t most_bars = 1024;
 constexpr int drums = 9;  // General MIDI: the tenth channel
 
 /// The bytes of a chunk, of which no more are taken than there are.
@@ -281,7 +280,8 @@ MidiFile parse_midi(std::span<const std::byte> bytes, const std::string& name, c
   std::sort(read.score.notes.begin(), read.score.notes.end(), [](const Note& a, const Note& b) {
     return std::tuple(a.part, a.start, a.pitch) < std::tuple(b.part, b.start, b.pitch);
   });
-  if (!events.tempos.empty()) read.score.tempo = std::clamp(6e7 / events.tempos.begin()->second, 10.0, 400.0);
+  if (!events.tempos.empty())
+    read.score.tempo = std::clamp(6e7 / events.tempos.begin()->second, slowest_tempo, fastest_tempo);
   std::vector<std::string> remarks;
   if (drum_notes > 0) remarks.push_back(counted(drum_notes, "drum note") + " left out");
   if (beyond > 0) {
@@ -309,7 +309,7 @@ MidiFile read_midi(const std::string& file, const ModelInfo& info) {
 }
 
 void require_tempo(double tempo) {
-  if (!(tempo >= 10 && tempo <= 400))
+  if (!(tempo >= slowest_tempo && tempo <= fastest_tempo))
     throw Error(ErrorKind::usage, "tempo = " + std::to_string(tempo) + " must lie in [10, 400] quarter notes a minute");
 }
 
@@ -346,16 +346,9 @@ Bytes track_of(const Score& score, Part part) {
   Bytes track;
   put_text(track, part == Part::voice ? "Voice" : "Piano");
   track.insert(track.end(), {0, byte(0xc0 | instrument.channel), byte(instrument.program)});
-  // What ends comes before what begins at the same time: a note may be struck again.
-  std::vector<std::tuple<std::int64_t, bool, int>> events;
-  for (const Note& note : score.notes) {
-    if (note.part != part) continue;
-    events.emplace_back(note.start, true, note.pitch);
-    events.emplace_back(note.start + note.length, false, note.pitch);
-  }
-  std::sort(events.begin(), events.end());
   std::int64_t now = 0;
-  for (const auto& [time, begins, pitch] : events) {
+  for (const auto& [time, begins, whose, pitch] : strokes_of(score)) {
+    if (whose != part) continue;
     put_variable(track, static_cast<std::uint32_t>((time - now) * 120));
     track.insert(track.end(), {byte((begins ? 0x90 : 0x80) | instrument.channel), byte(pitch),
                                byte(begins ? instrument.velocity : 0)});
@@ -365,6 +358,16 @@ Bytes track_of(const Score& score, Part part) {
 }
 
 }  // namespace
+
+std::vector<KeyStroke> strokes_of(const Score& score) {
+  std::vector<KeyStroke> strokes;
+  for (const Note& note : score.notes) {
+    strokes.push_back({note.start, true, note.part, note.pitch});
+    strokes.push_back({note.start + note.length, false, note.part, note.pitch});
+  }
+  std::sort(strokes.begin(), strokes.end());
+  return strokes;
+}
 
 std::vector<std::byte> encode_midi(const Score& score) {
   require_tempo(score.tempo);

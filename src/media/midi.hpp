@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -24,6 +25,17 @@ constexpr Instrument instrument_of(Part part) {
   constexpr int flute = 73, grand_piano = 0;
   return part == Part::voice ? Instrument{0, flute, 88} : Instrument{1, grand_piano, 68};
 }
+
+/// A key that is struck, or let go.
+struct KeyStroke {
+  std::int64_t time;  ///< Sixteenths.
+  bool begins;
+  Part part;
+  int pitch;
+  auto operator<=>(const KeyStroke&) const = default;
+};
+/// In time. What ends comes before what begins at the same time: a note may be struck again.
+std::vector<KeyStroke> strokes_of(const Score& score);
 
 /// As read_midi, of the bytes of a file; `name` is for messages. Throws Error (file).
 MidiFile parse_midi(std::span<const std::byte> bytes, const std::string& name, const PitchRange& pitches);

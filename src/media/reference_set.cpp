@@ -134,7 +134,7 @@ struct ReferenceSet::Folder : Source {
                        " pixels, but must have " + std::to_string(format.shape[2]) + " x " +
                        std::to_string(format.shape[1]) + "; resize it");
       }
-      use({*i, to_sample(picture, format.shape[0], format.low, format.high, file), label(*i)});
+      use({to_sample(picture, format.shape[0], format.low, format.high, file), label(*i)});
     }
   }
 
@@ -226,7 +226,7 @@ struct ReferenceSet::Array : Source {
         require_finite(sample, sample.size(), path, i);
       }
       sum = std::accumulate(sample.begin(), sample.end(), sum);
-      use({i, sample, label(i)});
+      use({sample, label(i)});
     }
     const double mean = sum / static_cast<double>(sample.size()) / static_cast<double>(k);
     if (mean < format.low || mean > format.high) {
@@ -301,7 +301,7 @@ struct ReferenceSet::Idx : Source {
       for (; at <= *i; ++at) file.read(pixels);
       std::transform(pixels.begin(), pixels.end(), sample.begin(),
                      [&](unsigned char byte) { return value_of(byte, format); });
-      use({*i, sample, label(*i)});
+      use({sample, label(*i)});
     }
   }
 
@@ -376,10 +376,6 @@ void ReferenceSet::read(std::size_t most, const Use& use) const {
         return k * (count / taken) + k * (count % taken) / taken;
       },
       use);
-}
-
-void ReferenceSet::read(const std::vector<std::size_t>& numbers, const Use& use) const {
-  source_->read([&](std::size_t k) { return k < numbers.size() ? std::optional(numbers[k]) : std::nullopt; }, use);
 }
 
 std::vector<float> read_reference_set(const std::string& path, const SampleFormat& format, std::size_t most) {

@@ -39,7 +39,6 @@ class ReferenceSet {
   const std::vector<std::string>& label_names() const;
 
   struct Entry {
-    std::size_t number = 0;         ///< In the set.
     std::span<const float> values;  ///< Until use returns.
     std::optional<std::int64_t> label;
   };
@@ -47,8 +46,6 @@ class ReferenceSet {
 
   /// At most `most` of them, evenly over the set, in its order.
   void read(std::size_t most, const Use& use) const;
-  /// Those of these numbers, rising.
-  void read(const std::vector<std::size_t>& numbers, const Use& use) const;
 
  private:
   struct Source;

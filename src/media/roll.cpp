@@ -15,25 +15,6 @@ void require_roll(std::size_t count, std::span<const std::int64_t> shape) {
   require_shape(count, shape);
 }
 
-/// The places of a roll.
-struct Places {
-  std::int64_t pitches, columns;
-
-  explicit Places(std::span<const std::int64_t> shape) : pitches(shape[1]), columns(shape[2]) {}
-  std::size_t onset(Part part, std::int64_t row, std::int64_t column) const {
-    return at(2 * channel(part), row, column);
-  }
-  std::size_t held(Part part, std::int64_t row, std::int64_t column) const {
-    return at(2 * channel(part) + 1, row, column);
-  }
-
- private:
-  static std::int64_t channel(Part part) { return part == Part::voice ? 0 : 1; }
-  std::size_t at(std::int64_t channel, std::int64_t row, std::int64_t column) const {
-    return static_cast<std::size_t>((channel * pitches + row) * columns + column);
-  }
-};
-
 }  // namespace
 
 std::vector<Note> notes_of_roll(std::span<const float> values, std::span<const std::int64_t> shape, double low,

@@ -28,19 +28,19 @@ constexpr Extension extensions[] = {{".png", FileKind::png},   {".jpg", FileKind
 
 bool fits(FileKind kind, const SampleFormat& format) {
   const std::int64_t channels = format.shape.at(0);
-  const bool music = format.modality == Modality::music;
+  if (format.modality == Modality::music) return true;
   const bool picture = channels == 1 || channels == 3 || channels == 4;
   switch (kind) {
     case FileKind::png:
-      return music || (format.modality == Modality::image && picture);
+      return format.modality == Modality::image && picture;
     case FileKind::jpeg:
-      return music || (format.modality == Modality::image && picture && channels != 4);
+      return format.modality == Modality::image && picture && channels != 4;
     case FileKind::webp:
-      return music || ((format.modality == Modality::image || format.modality == Modality::video) && picture);
+      return (format.modality == Modality::image || format.modality == Modality::video) && picture;
     case FileKind::wav:
-      return music || format.modality == Modality::audio;
+      return format.modality == Modality::audio;
     case FileKind::midi:
-      return music;
+      return false;
     case FileKind::npy:
     case FileKind::npz:
       return true;

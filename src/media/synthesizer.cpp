@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <tuple>
 
 #include "input_file.hpp"
 
@@ -70,12 +69,6 @@ std::vector<float> play(const Score& score, std::int64_t sixteenths, const std::
   for (const Part part : {Part::voice, Part::piano})
     fluid_synth_program_change(synth.get(), instrument_of(part).channel, instrument_of(part).program);
 
-  std::vector<std::tuple<std::int64_t, bool, Part, int>> events;  // what ends comes before what begins
-  for (const Note& note : score.notes) {
-    events.emplace_back(note.start, true, note.part, note.pitch);
-    events.emplace_back(note.start + note.length, false, note.part, note.pitch);
-  }
-  std::sort(events.begin(), events.end());
   const std::int64_t length = frame_of(sixteenths) + 2 * synthesizer_rate;
   std::vector<float> values(static_cast<std::size_t>(2 * length));
   std::int64_t now = 0;
@@ -87,7 +80,7 @@ std::vector<float> play(const Score& score, std::int64_t sixteenths, const std::
                               static_cast<int>(now), 1);
     }
   };
-  for (const auto& [time, begins, part, pitch] : events) {
+  for (const auto& [time, begins, part, pitch] : strokes_of(score)) {
     play_until(std::min(frame_of(time), length));
     const Instrument instrument = instrument_of(part);
     if (begins)

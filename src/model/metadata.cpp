@@ -110,9 +110,9 @@ void read_roll(const Fields& fields, DataSpace& data) {
 void read_rate_and_range(const Fields& fields, DataSpace& data) {
   data.rate = data.modality == Modality::audio   ? static_cast<double>(fields.whole("sample_rate", 1, most))
               : data.modality == Modality::video ? fields.positive("frame_rate")
-              : data.modality == Modality::music
-                  ? fields.number("tempo", 10, 400, "a number of quarter notes a minute in [10, 400]")
-                  : 0;
+              : data.modality == Modality::music ? fields.number("tempo", slowest_tempo, fastest_tempo,
+                                                                 "a number of quarter notes a minute in [10, 400]")
+                                                 : 0;
   if (!fields.has("range")) return;
   const Json& range = fields.at("range");
   if (!range.is_array() || range.size() != 2 || !range[0].is_number() || !range[1].is_number() ||

@@ -9,8 +9,6 @@
 namespace onestep {
 namespace {
 
-constexpr std::int64_t most_bars = 1024;
-
 /// What stays of a roll: Inpaint of the beginning of a piece.
 class KnownNotes {
  public:
@@ -26,23 +24,24 @@ class KnownNotes {
     std::copy_if(score.notes.begin(), score.notes.end(), std::back_inserter(notes),
                  [part](const Note& note) { return note.part == part; });
     const std::vector<float> roll = roll_of_notes(notes, shape_, data_.range_low, data_.range_high, data_.roll);
-    const std::int64_t first_row = (part == Part::voice ? 0 : 2) * shape_[1];
-    for (std::int64_t row = first_row; row < first_row + 2 * shape_[1]; ++row) {
-      for (std::int64_t i = 0; i < sixteenths; ++i) know(row, i, roll);
+    const Places places(shape_);
+    for (std::int64_t row = 0; row < places.pitches; ++row) {
+      for (std::int64_t i = 0; i < sixteenths; ++i) {
+        know(places.onset(part, row, i), roll);
+        know(places.held(part, row, i), roll);
+      }
     }
     // A note that ends with what is known does not go on behind it.
     for (const Note& note : notes) {
-      const std::int64_t end = note.start + note.length,
-                         row = first_row + shape_[1] + note.pitch - data_.roll.lowest_pitch;
-      if (end == sixteenths && end < shape_[2]) know(row, end, roll);
+      const std::int64_t end = note.start + note.length, row = note.pitch - data_.roll.lowest_pitch;
+      if (end == sixteenths && end < places.columns) know(places.held(part, row, end), roll);
     }
   }
 
   Inpaint edit() && { return {std::move(values_), std::move(mask_)}; }
 
  private:
-  void know(std::int64_t row, std::int64_t column, const std::vector<float>& roll) {
-    const auto place = static_cast<std::size_t>(row * shape_[2] + column);
+  void know(std::size_t place, const std::vector<float>& roll) {
     values_[place] = roll[place];
     mask_[place] = 1;
   }

@@ -15,6 +15,7 @@
 #include "parts.hpp"
 #include "plan.hpp"
 #include "preconditioning.hpp"
+#include "seconds_since.hpp"
 #include "shipped_models.hpp"
 #include "threads.hpp"
 #include "torch_error.hpp"
@@ -23,8 +24,6 @@ namespace onestep {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// Samples that may still be on their way from a GPU.
 class Batch {

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "onestep/request_json.hpp"
+#include "seconds_since.hpp"
 
 namespace onestep {
 namespace {
@@ -12,8 +13,6 @@ using Clock = std::chrono::steady_clock;
 
 /// Samples times network calls of a batch, above which it holds up others for longer than it helps its own.
 constexpr std::int64_t most_work = 512;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// What must be the same for samples to run together, and is for all of a job.
 std::string key_of(const Generator& generator, const Request& request) {

@@ -28,11 +28,6 @@ std::string number(double value) {
   return std::stod(shorter.str()) == value ? shorter.str() : text.str();
 }
 
-/// As --label takes it.
-std::string label_text(std::int64_t label, const ModelInfo& info) {
-  return name_of_label(label, info).value_or(std::to_string(label));
-}
-
 std::int64_t whole(const std::string& field, const Json& value, std::int64_t low, std::int64_t high) {
   const bool small = !value.is_number_unsigned() || value.get<std::uint64_t>() <= std::uint64_t{1} << 62;
   if (!value.is_number_integer() || !small || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high)

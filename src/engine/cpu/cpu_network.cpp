@@ -12,6 +12,7 @@
 #include "lower/lower.hpp"
 #include "run/scratch.hpp"
 #include "run/team.hpp"
+#include "seconds_since.hpp"
 #include "threads.hpp"
 #include "torch_error.hpp"
 #include "trace/trace.hpp"
@@ -21,8 +22,6 @@ namespace {
 
 using torch::Tensor;
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// Memory for one run at a time.
 struct Workspace {

@@ -6,6 +6,7 @@
 #include "libtorch/computes_in.hpp"
 #include "onestep/error.hpp"
 #include "onestep/tensor/device.hpp"
+#include "seconds_since.hpp"
 #include "threads.hpp"
 
 namespace onestep::engine {
@@ -51,7 +52,7 @@ class LibtorchNetwork : public Network {
       const auto started = std::chrono::steady_clock::now();
       // Until the result is here, where a GPU computes it.
       run(input).to(torch::kCPU);
-      report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+      report.seconds = seconds_since(started);
     }
     return report;
   }
