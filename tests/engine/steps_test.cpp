@@ -174,8 +174,9 @@ void expect_the_sum(const Shape& shape, const Gather& gather, bool whole_image,
   }
 }
 
-const std::vector<Shape> shapes{{1, 1, 1, 1},    {1, 7, 3, 5},     {3, 3, 8, 8},     {7, 5, 20, 33},  {7, 7, 64, 32},
-                                {13, 9, 17, 16}, {14, 14, 48, 40}, {16, 16, 32, 64}, {28, 28, 16, 24}};
+const std::vector<Shape> shapes{{1, 1, 1, 1},     {1, 7, 3, 5},     {3, 3, 8, 8},     {7, 5, 20, 33},
+                                {7, 7, 64, 32},   {13, 9, 17, 16},  {14, 14, 48, 40}, {16, 16, 32, 64},
+                                {28, 28, 16, 24}, {14, 14, 32, 96}, {28, 28, 1, 64},  {20, 20, 12, 160}};
 
 // Direct and by Winograd's algorithm, whichever the shape asks for.
 TEST(Convolution, IsTheSumInDoublePrecisionForEveryShape) {
@@ -429,7 +430,8 @@ TEST(Memory, IsSharedByBuffersThatAreNotNeededAtTheSameTimeOnly) {
   steps.push_back(std::make_unique<Touches>(std::vector<std::size_t>{0}, std::vector<std::size_t>{1}));
   steps.push_back(std::make_unique<Touches>(std::vector<std::size_t>{1}, std::vector<std::size_t>{2}));
   steps.push_back(std::make_unique<Touches>(std::vector<std::size_t>{2}, std::vector<std::size_t>{3}));
-  EXPECT_EQ(plan_memory(steps, buffers), 30);  // two neighbours at a time
+  EXPECT_EQ(plan_memory(steps, buffers), 16 + 32);  // two neighbours at a time, each of whole lines
+  for (const Buffer& buffer : buffers) EXPECT_EQ(buffer.offset % 16, 0);
   const auto apart = [&](int a, int b) {
     return buffers[a].offset + buffers[a].size <= buffers[b].offset ||
            buffers[b].offset + buffers[b].size <= buffers[a].offset;

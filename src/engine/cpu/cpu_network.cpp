@@ -10,6 +10,7 @@
 #include "kernels/kernels.hpp"
 #include "libtorch/require_near.hpp"
 #include "lower/lower.hpp"
+#include "run/lines.hpp"
 #include "run/scratch.hpp"
 #include "run/team.hpp"
 #include "seconds_since.hpp"
@@ -25,15 +26,15 @@ using Clock = std::chrono::steady_clock;
 
 /// Memory for one run at a time.
 struct Workspace {
-  std::vector<float> floats;
-  std::vector<std::byte> shared;
+  Lines<float> floats;
+  Lines<std::byte> shared;
 
   /// As much as a run of `samples` samples needs, or more.
   void make_room(const Program& program, std::int64_t samples) {
     const auto wanted = static_cast<std::size_t>(program.workspace * samples + kernels::overread);
-    if (floats.size() < wanted) floats = std::vector<float>(wanted);
+    if (floats.size() < wanted) floats = Lines<float>(wanted);
     const auto bytes = static_cast<std::size_t>(program.shared_bytes * samples);
-    if (shared.size() < bytes) shared = std::vector<std::byte>(bytes);
+    if (shared.size() < bytes) shared = Lines<std::byte>(bytes);
   }
 };
 

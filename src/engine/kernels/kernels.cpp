@@ -22,13 +22,14 @@ constexpr std::int64_t panel = vectors * lanes;
 // Rows computed at once: as many as keep all sums, a panel's row and one more in registers.
 constexpr int tile_rows = lanes >= 16 ? 12 : lanes == 8 ? 6 : 4;
 
-template <int rows>
+/// Of a panel the first `used` vectors: one where there are no columns for the second.
+template <int rows, int used>
 HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const float* const* a, std::int64_t tap_stride,
                                 const float* HWY_RESTRICT b, float* const* outputs, std::int64_t c,
                                 std::int64_t columns, const Epilogue* epilogue, std::int64_t row, bool continued) {
-  V sums[rows][vectors];
+  V sums[rows][used];
   for (int m = 0; m < rows; ++m) {
-    for (int v = 0; v < vectors; ++v) {
+    for (int v = 0; v < used; ++v) {
       sums[m][v] = continued ? hn::LoadU(d, outputs[m] + c + v * lanes) : hn::Zero(d);
     }
   }
@@ -36,11 +37,11 @@ HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const flo
     const float* HWY_RESTRICT in[rows];
     for (int m = 0; m < rows; ++m) in[m] = a[m];
     for (std::int64_t k = 0; k < depth; ++k, b += panel) {
-      const V b0 = hn::LoadU(d, b), b1 = hn::LoadU(d, b + lanes);
+      V weights[used];
+      for (int v = 0; v < used; ++v) weights[v] = hn::LoadU(d, b + v * lanes);
       for (int m = 0; m < rows; ++m) {
         const V value = hn::Set(d, in[m][k]);
-        sums[m][0] = hn::MulAdd(value, b0, sums[m][0]);
-        sums[m][1] = hn::MulAdd(value, b1, sums[m][1]);
+        for (int v = 0; v < used; ++v) sums[m][v] = hn::MulAdd(value, weights[v], sums[m][v]);
       }
     }
   }
@@ -48,29 +49,29 @@ HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const flo
   if (epilogue && epilogue->addends) {
     for (int m = 0; m < rows; ++m) {
       const float* const addend = epilogue->addends[row + m] + c;
-      for (int v = 0; v < vectors; ++v) sums[m][v] = hn::Add(sums[m][v], hn::LoadU(d, addend + v * lanes));
+      for (int v = 0; v < used; ++v) sums[m][v] = hn::Add(sums[m][v], hn::LoadU(d, addend + v * lanes));
     }
   }
   if (epilogue && epilogue->residuals) {
     const V scale = hn::Set(d, epilogue->residual_scale);
     for (int m = 0; m < rows; ++m) {
       const float* const residual = epilogue->residuals[row + m] + c;
-      for (int v = 0; v < vectors; ++v) sums[m][v] = hn::MulAdd(scale, hn::LoadU(d, residual + v * lanes), sums[m][v]);
+      for (int v = 0; v < used; ++v) sums[m][v] = hn::MulAdd(scale, hn::LoadU(d, residual + v * lanes), sums[m][v]);
     }
   }
   const Activation activation = epilogue ? epilogue->activation : Activation();
-  if (activation.kind == Activation::none && columns - c >= panel) {
+  if (activation.kind == Activation::none && columns - c >= used * lanes) {
     for (int m = 0; m < rows; ++m) {
-      for (int v = 0; v < vectors; ++v) hn::StoreU(sums[m][v], d, outputs[m] + c + v * lanes);
+      for (int v = 0; v < used; ++v) hn::StoreU(sums[m][v], d, outputs[m] + c + v * lanes);
     }
     return;
   }
-  HWY_ALIGN float parts[rows][panel];
+  HWY_ALIGN float parts[rows][used * lanes];
   for (int m = 0; m < rows; ++m) {
-    for (int v = 0; v < vectors; ++v) hn::Store(sums[m][v], d, parts[m] + v * lanes);
+    for (int v = 0; v < used; ++v) hn::Store(sums[m][v], d, parts[m] + v * lanes);
   }
   for (int m = 0; m < rows; ++m) {
-    for (std::int64_t i = 0; i < panel && c + i < columns; i += lanes) {
+    for (std::int64_t i = 0; i < used * lanes && c + i < columns; i += lanes) {
       store_some(activated(activation, hn::Load(d, parts[m] + i)), outputs[m] + c + i, columns - c - i);
     }
   }
@@ -79,18 +80,20 @@ HWY_NOINLINE void multiply_tile(std::int64_t taps, std::int64_t depth, const flo
 using Tile = void (*)(std::int64_t, std::int64_t, const float* const*, std::int64_t, const float*, float* const*,
                       std::int64_t, std::int64_t, const Epilogue*, std::int64_t, bool);
 
-template <int... rows>
+template <int used, int... rows>
 constexpr std::array<Tile, sizeof...(rows)> tiles(std::integer_sequence<int, rows...>) {
-  return {multiply_tile<rows + 1>...};
+  return {multiply_tile<rows + 1, used>...};
 }
 
 void multiply(const Multiplication& product) {
-  static constexpr auto tile = tiles(std::make_integer_sequence<int, tile_rows>());
+  constexpr auto heights = std::make_integer_sequence<int, tile_rows>();
+  static constexpr auto whole = tiles<2>(heights), half = tiles<1>(heights);
   const auto& [rows, taps, depth, a, packed, columns, first_panel, last_panel, outputs, epilogue, continued] = product;
   // As few tiles as can be, of nearly the same height: one of a single row takes as long as one of several.
   const std::int64_t blocks = (rows + tile_rows - 1) / tile_rows;
   for (std::int64_t p = first_panel; p < last_panel; ++p) {
     const float* b = packed + p * taps * depth * panel;
+    const auto& tile = columns - p * panel > lanes ? whole : half;
     for (std::int64_t block = 0; block < blocks; ++block) {
       const std::int64_t first = block * rows / blocks, last = (block + 1) * rows / blocks;
       tile[static_cast<std::size_t>(last - first - 1)](taps, depth, a + first, rows, b, outputs + first, p * panel,

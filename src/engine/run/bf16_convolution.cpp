@@ -22,7 +22,7 @@ class Bf16Convolution : public ConvolutionStep {
   Bf16Convolution(Convolution convolution, bf16::Unit unit, PackedWeights& packed_weights)
       : ConvolutionStep(std::move(convolution)), unit_(unit) {
     taps_ = taps_of(c_);
-    std::vector<bf16::Number> packed(static_cast<std::size_t>(bf16::packed_size(taps_, depth(), columns())));
+    Lines<bf16::Number> packed(static_cast<std::size_t>(bf16::packed_size(taps_, depth(), columns())));
     bf16::pack(c_.weights.data(), taps_, depth(), columns(), packed.data());
     packed_ = packed_weights.keep(std::move(packed));
     c_.weights = {};
@@ -83,7 +83,7 @@ class Bf16Convolution : public ConvolutionStep {
 
   bf16::Unit unit_;
   std::int64_t taps_;
-  std::shared_ptr<const std::vector<bf16::Number>> packed_;
+  std::shared_ptr<const Lines<bf16::Number>> packed_;
 };
 
 /// Rows are gathered tap by tap: linear layers, 1x1, strides.
@@ -109,7 +109,7 @@ class Gathered : public Bf16Convolution {
   void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
     const std::int64_t pixels = c_.output.count, rows = run.samples * pixels;
     const auto [blocks, parts] = cut_for(run);
-    const std::int64_t b = item / parts, first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
+    const std::int64_t b = item % blocks, first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
     const Block block = take_block(memory, taps_ * rows_, rows_);
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t sample = (first + i) / pixels, pixel = (first + i) % pixels;
@@ -118,7 +118,7 @@ class Gathered : public Bf16Convolution {
       }
       set_destination(run, sample, pixel, block, i);
     }
-    multiply(block, count, offsets_, item % parts, parts);
+    multiply(block, count, offsets_, item / blocks, parts);
   }
 
  private:
@@ -147,7 +147,7 @@ class Windowed : public Bf16Convolution {
   void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
     const std::int64_t height = image_.height, parts = cut_for(run).parts;
     const auto [bands, groups] = blocks_for(run);
-    const std::int64_t part = item % parts, band = item / parts % bands, group = item / parts / bands;
+    const std::int64_t band = item % bands, group = item / bands % groups, part = item / bands / groups;
     compute(run, group * run.samples / groups, (group + 1) * run.samples / groups, band * height / bands,
             (band + 1) * height / bands, part, parts, memory);
   }

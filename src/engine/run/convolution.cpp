@@ -21,7 +21,7 @@ class Direct : public ConvolutionStep {
           by_tap[n * all + t * depth() + k] = c_.weights[(n * depth() + k) * taps_ + t];
       }
     }
-    std::vector<float> packed(static_cast<std::size_t>(kernels::packed_size(all, columns())));
+    Lines<float> packed(static_cast<std::size_t>(kernels::packed_size(all, columns())));
     kernels::pack(by_tap.data(), all, columns(), 1, all, packed.data());
     packed_ = packed_weights.keep(std::move(packed));
     zeros_.resize(static_cast<std::size_t>(depth() + kernels::overread));
@@ -35,15 +35,24 @@ class Direct : public ConvolutionStep {
   }
 
   Cut cut_for(const Run& run) const override {
-    const std::int64_t blocks = divide_up(run.samples * c_.output.count, block);
-    // With four items a thread or more none waits long for the last.
-    return {blocks, column_parts(blocks, run.cut_for, 4, panels(columns()))};
+    constexpr std::int64_t enough = 4;  // items a thread: none waits long for the last
+    const std::int64_t rows = run.samples * c_.output.count, all_panels = panels(columns());
+    std::int64_t blocks = divide_up(rows, block);
+    if (run.cut_for == 1) return {blocks, 1};
+    // Where few channels become many, each thread makes some of the channels of all rows: what it writes, it may read
+    // next.
+    if (depth() * taps_ < columns() && all_panels >= run.cut_for) return {blocks, all_panels};
+    if (blocks < enough * run.cut_for) {
+      constexpr std::int64_t least = 12;  // rows
+      blocks = std::clamp(divide_up(blocks, run.cut_for) * run.cut_for, blocks, std::max(blocks, rows / least));
+    }
+    return {blocks, column_parts(blocks, run.cut_for, enough, all_panels)};
   }
 
   void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
     const std::int64_t pixels = c_.output.count, rows = run.samples * pixels, all_panels = panels(columns());
     const auto [blocks, parts] = cut_for(run);
-    const std::int64_t b = item / parts, part = item % parts;
+    const std::int64_t b = item % blocks, part = item / blocks;
     const std::int64_t first = b * rows / blocks, count = (b + 1) * rows / blocks - first;
     Scratch scratch(memory);
     const float** a = scratch.take<const float*>(taps_ * count);
@@ -74,7 +83,7 @@ class Direct : public ConvolutionStep {
  private:
   static constexpr std::int64_t block = 48;  // rows for which the weights are read once
   std::int64_t taps_;
-  std::shared_ptr<const std::vector<float>> packed_;
+  std::shared_ptr<const Lines<float>> packed_;
   std::vector<float> zeros_;
 };
 
@@ -83,7 +92,7 @@ class Winograd : public ConvolutionStep {
   Winograd(Convolution convolution, WholeImage image, std::int64_t m, PackedWeights& packed_weights)
       : ConvolutionStep(std::move(convolution)), image_(image), m_(m), n_(m + 2) {
     const std::int64_t positions = n_ * n_;
-    std::vector<float> packed(static_cast<std::size_t>(kernels::packed_size(9 * depth(), columns())));
+    Lines<float> packed(static_cast<std::size_t>(kernels::packed_size(9 * depth(), columns())));
     kernels::pack(c_.weights.data(), 9 * depth(), columns(), 1, 9 * depth(), packed.data());
     packed_ = packed_weights.keep(std::move(packed));
     c_.weights = {};
@@ -118,28 +127,31 @@ class Winograd : public ConvolutionStep {
 
   Cut cut_for(const Run& run) const override {
     // Blocks of nearly the same size, no larger than planned. Where they are fewer than the threads, these share the
-    // columns first: each then transforms its part of the filters alone, which takes longer than that of the inputs.
+    // columns: panel after panel, each the tiles of a block. A part of them may end amid a panel, whose filters are
+    // then transformed twice.
     constexpr std::int64_t enough = 24;
     const std::int64_t all = run.samples * down_ * across_;
-    const std::int64_t blocks = divide_up(all, block_);
-    const std::int64_t parts = std::min(divide_up(run.cut_for, blocks), panels(columns()));
-    return {std::max(blocks, std::min(all / enough, divide_up(run.cut_for, parts))), parts};
+    const std::int64_t blocks = divide_up(all, block_), most = panels(columns()) * (all / blocks) / enough;
+    return {blocks, std::clamp<std::int64_t>(divide_up(run.cut_for, blocks), 1, std::max(most, panels(columns())))};
   }
 
   void do_item(const Run& run, std::int64_t, std::int64_t item, std::byte* memory) const override {
     const auto [blocks, parts] = cut_for(run);
-    const std::int64_t b = item / parts, part = item % parts, all = run.samples * down_ * across_;
-    compute(run, b * all / blocks, (b + 1) * all / blocks, part * panels(columns()) / parts,
-            (part + 1) * panels(columns()) / parts, memory);
+    const std::int64_t b = item % blocks, part = item / blocks, all = run.samples * down_ * across_;
+    const std::int64_t first = b * all / blocks, count = (b + 1) * all / blocks - first;
+    const std::int64_t shared = panels(columns()) * count;
+    compute(run, first, count, part * shared / parts, (part + 1) * shared / parts, memory);
   }
 
  private:
   // Floats between positions, so that those of one value do not fall into the same set of the cache.
   static constexpr std::int64_t gap = 16;
 
-  void compute(const Run& run, std::int64_t first, std::int64_t last, std::int64_t first_panel, std::int64_t last_panel,
+  /// Of the `count` tiles from `first` on, in every panel, those from `begin` to `end`.
+  void compute(const Run& run, std::int64_t first, std::int64_t count, std::int64_t begin, std::int64_t end,
                std::byte* memory) const {
-    const std::int64_t tiles = down_ * across_, count = last - first, positions = n_ * n_;
+    const std::int64_t tiles = down_ * across_, positions = n_ * n_;
+    const std::int64_t first_panel = begin / count, last_panel = divide_up(end, count);
     const std::int64_t width = kernels::panel_width();
     const std::int64_t v_stride = count * depth() + gap, product_stride = count * width + gap;
     Scratch scratch(memory);
@@ -153,7 +165,9 @@ class Winograd : public ConvolutionStep {
     const Destination to{scratch.take<float*>(m_ * m_), scratch.take<const float*>(m_ * m_),
                          scratch.take<const float*>(m_ * m_)};
 
-    for (std::int64_t i = 0; i < count; ++i) {
+    // A part of one panel needs no other tiles.
+    const bool is_one = last_panel - first_panel == 1;
+    for (std::int64_t i = is_one ? begin % count : 0; i < (is_one ? end - first_panel * count : count); ++i) {
       const float* input = run.at(c_.input, (first + i) / tiles);
       const std::int32_t* sources = sources_.data() + (first + i) % tiles * positions;
       for (std::int64_t p = 0; p < positions; ++p) {
@@ -164,25 +178,27 @@ class Winograd : public ConvolutionStep {
 
     // A panel of columns at a time, so that its products are still in the cache when they are transformed.
     for (std::int64_t panel = first_panel; panel < last_panel; ++panel) {
+      const std::int64_t from = std::max<std::int64_t>(begin - panel * count, 0),
+                         to_tile = std::min(end - panel * count, count);
       for (std::int64_t k = 0; k < depth(); k += kernels::winograd_depth) {
         const std::int64_t ks = std::min(kernels::winograd_depth, depth() - k);
         kernels::winograd_filters(m_, packed_->data() + (panel * depth() + k) * 9 * width, ks, filters);
         for (std::int64_t p = 0; p < positions; ++p) {
-          for (std::int64_t i = 0; i < count; ++i) {
+          for (std::int64_t i = from; i < to_tile; ++i) {
             a[i] = v + p * v_stride + i * depth() + k;
             to_products[i] = products + p * product_stride + i * width;
           }
-          kernels::multiply({.rows = count,
+          kernels::multiply({.rows = to_tile - from,
                              .depth = ks,
-                             .a = a,
+                             .a = a + from,
                              .packed = filters + p * filter_stride,
                              .columns = width,
                              .last_panel = 1,
-                             .outputs = to_products,
+                             .outputs = to_products + from,
                              .continued = k > 0});
         }
       }
-      for (std::int64_t i = 0; i < count; ++i) {
+      for (std::int64_t i = from; i < to_tile; ++i) {
         const std::int64_t sample = (first + i) / tiles, tile = (first + i) % tiles;
         for (std::int64_t p = 0; p < m_ * m_; ++p) {
           const std::int64_t y = tile / across_ * m_ + p / m_, x = tile % across_ * m_ + p % m_;
@@ -200,7 +216,7 @@ class Winograd : public ConvolutionStep {
 
   WholeImage image_;
   std::int64_t m_, n_, block_, down_, across_;
-  std::shared_ptr<const std::vector<float>> packed_;
+  std::shared_ptr<const Lines<float>> packed_;
   std::vector<float> zeros_;
   std::vector<std::int32_t> sources_;  // [tiles][n * n]
 };

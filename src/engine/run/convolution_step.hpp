@@ -45,16 +45,19 @@ class ConvolutionStep : public Step {
     return cut.blocks * cut.parts;
   }
   double cost(const Run& run, std::int64_t) const override {
-    // The weights are fetched for the price of some rows.
+    // The weights are fetched for the price of some rows. A kernel computes the columns of a vector, used or not.
     constexpr std::int64_t fetch = 8;
+    const std::int64_t vector = kernels::panel_width() / 2, computed = divide_up(columns(), vector) * vector;
     return static_cast<double>((run.samples * c_.output.count + fetch) * taps_of(c_)) *
-           static_cast<double>(depth() * columns());
+               static_cast<double>(depth() * computed) +
+           touch * static_cast<double>(run.samples * c_.output.count * columns());
   }
 
  protected:
   virtual std::string algorithm() const = 0;
 
-  /// An item is one part of the columns of one block of rows.
+  /// An item is one part of the columns of one block of rows: those of one part after another, so that a thread that
+  /// does several reads few weights, and writes the channels that it may read next.
   struct Cut {
     std::int64_t blocks, parts;
   };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "run/scratch.hpp"
+
 namespace onestep::engine {
 
 std::int64_t plan_memory(const std::vector<std::unique_ptr<Step>>& steps, std::vector<Buffer>& buffers) {
@@ -14,6 +16,8 @@ std::int64_t plan_memory(const std::vector<std::unique_ptr<Step>>& steps, std::v
       last[buffer] = std::max(last[buffer], i);
     }
   }
+  constexpr std::int64_t floats = line / sizeof(float);
+  for (Buffer& buffer : buffers) buffer.size = divide_up(buffer.size, floats) * floats;
   // The largest first, each at the lowest place that is free for as long as it is needed.
   std::vector<std::size_t> order;
   for (std::size_t b = 0; b < buffers.size(); ++b) {

@@ -5,7 +5,8 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
+
+#include "run/lines.hpp"
 
 namespace onestep::engine {
 
@@ -13,20 +14,18 @@ namespace onestep::engine {
 /// equal ones are in memory once, for as long as somebody has them. May be used by several threads at once.
 class PackedWeights {
  public:
-  std::shared_ptr<const std::vector<float>> keep(std::vector<float> numbers) {
-    return keep(std::move(numbers), floats_);
-  }
-  std::shared_ptr<const std::vector<std::uint16_t>> keep(std::vector<std::uint16_t> numbers) {
+  std::shared_ptr<const Lines<float>> keep(Lines<float> numbers) { return keep(std::move(numbers), floats_); }
+  std::shared_ptr<const Lines<std::uint16_t>> keep(Lines<std::uint16_t> numbers) {
     return keep(std::move(numbers), halves_);
   }
 
  private:
   template <typename Number>
-  using Known = std::unordered_multimap<std::size_t, std::weak_ptr<const std::vector<Number>>>;
+  using Known = std::unordered_multimap<std::size_t, std::weak_ptr<const Lines<Number>>>;
 
   /// By some of the numbers: all are compared where those agree.
   template <typename Number>
-  static std::size_t hash(const std::vector<Number>& numbers) {
+  static std::size_t hash(const Lines<Number>& numbers) {
     std::size_t result = numbers.size();
     const std::size_t step = numbers.size() / 64 + 1;
     for (std::size_t i = 0; i < numbers.size(); i += step) result = result * 31 + std::hash<Number>()(numbers[i]);
@@ -34,7 +33,7 @@ class PackedWeights {
   }
 
   template <typename Number>
-  std::shared_ptr<const std::vector<Number>> keep(std::vector<Number> numbers, Known<Number>& known) {
+  std::shared_ptr<const Lines<Number>> keep(Lines<Number> numbers, Known<Number>& known) {
     const std::size_t key = hash(numbers);
     const std::lock_guard lock(mutex_);
     const auto [first, last] = known.equal_range(key);
@@ -42,7 +41,7 @@ class PackedWeights {
       if (auto kept = entry->second.lock(); kept && *kept == numbers) return kept;
     }
     std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
-    auto kept = std::make_shared<const std::vector<Number>>(std::move(numbers));
+    auto kept = std::make_shared<const Lines<Number>>(std::move(numbers));
     known.emplace(key, kept);
     return kept;
   }

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "run/lines.hpp"
+
 namespace onestep::engine {
 
 /// Takes arrays out of the memory that a worker has for itself.
@@ -20,8 +22,9 @@ class Scratch {
   /// What take<T>(count) uses up.
   template <typename T>
   static std::int64_t bytes(std::int64_t count) {
-    constexpr std::int64_t line = 64;  // arrays do not share a line of the cache
-    return (count * static_cast<std::int64_t>(sizeof(T)) + line - 1) / line * line;
+    // Arrays do not share a line.
+    constexpr auto size = static_cast<std::int64_t>(line);
+    return (count * static_cast<std::int64_t>(sizeof(T)) + size - 1) / size * size;
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "run/scratch.hpp"
 #include "run/team.hpp"
 
 namespace onestep::engine {
@@ -24,8 +25,11 @@ class Passes : public Work {
     constexpr std::int64_t enough = 16;     // parts a thread: the last of them is waited for
     const auto& [step, pass] = passes_[static_cast<std::size_t>(stage)];
     const auto wanted = static_cast<std::int64_t>(
-        std::min(step->cost(run_, pass) / worthwhile, static_cast<double>(enough * run_.cut_for)));
-    return std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(step->items(run_, pass), 1));
+        std::clamp(step->cost(run_, pass) / worthwhile, 1.0, static_cast<double>(enough * run_.cut_for)));
+    // As many for each thread that takes part.
+    const std::int64_t taking_part = std::min(wanted, run_.cut_for);
+    return std::clamp<std::int64_t>(divide_up(wanted, taking_part) * taking_part, 1,
+                                    std::max<std::int64_t>(step->items(run_, pass), 1));
   }
 
   void compute(std::int64_t stage, std::int64_t part, std::byte* scratch) const override {

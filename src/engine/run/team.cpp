@@ -17,6 +17,8 @@
 #include <thread>
 #include <utility>
 
+#include "run/lines.hpp"
+
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #endif
@@ -26,10 +28,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t line = 64;  // bytes that a cache moves at once
-
-/// How long a thread looks for parts before it sleeps: about what waking it costs, and longer than most stages take.
-constexpr std::chrono::microseconds patience{50};
+/// How long a thread looks for parts before it sleeps: some times what waking it costs, longer than most stages take,
+/// and than a sampler takes between two calls.
+constexpr std::chrono::microseconds patience{200};
 /// After so long a thread offers its core to others, between two parts: about when the system would take it, amid a
 /// part for which all would have to wait. Not sooner, as new kernels count the rest of a turn as if it had been used.
 constexpr std::chrono::milliseconds turn{3};
