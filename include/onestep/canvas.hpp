@@ -41,7 +41,7 @@ struct CanvasOptions {
   std::int64_t period_width = 0, period_height = 0;
   /// Bytes of finished tiles that are kept, >= 0. The same values come with any; with few, tiles are drawn again.
   std::size_t cache_bytes = std::size_t{256} << 20;
-  /// Side of the tiles that a model with a halo draws, a multiple of the model's; 0: 640, or four times the halo if
+  /// Side of the tiles that a model with a halo draws, a multiple of the model's; 0: 640, or three times the halo if
   /// that is more. Another side gives the same values but for rounding.
   std::int64_t tile = 0;
   /// In place of the request's label, for models with a halo whose labels may be a map (ConditionInfo::map).

@@ -171,7 +171,7 @@ void Plane::cut(const CanvasOptions& options) {
     const auto found = space.multiples.find(space.sizes[i].name);
     const std::int64_t multiple = found == space.multiples.end() ? 1 : found->second;
     const std::int64_t usual = line ? space.shape[i] : 640;
-    const std::int64_t tile = options.tile != 0 ? options.tile : round_up(std::max(usual, 4 * *space.halo), multiple);
+    const std::int64_t tile = options.tile != 0 ? options.tile : round_up(std::max(usual, 3 * *space.halo), multiple);
     if (tile < multiple || tile > 1 << 16 || tile % multiple != 0) {
       refuse("tile = " + std::to_string(tile) + " must be a multiple of " + std::to_string(multiple) + " in [" +
              std::to_string(multiple) + ", 65536]");
