@@ -13,7 +13,7 @@ namespace onestep {
 
 /// An accompaniment to a melody: the notes of the voice stay, and no others are added to it in their bars.
 struct Harmonise {
-  Score melody;  ///< In the voice; the piano's notes are not looked at.
+  Score melody;  ///< The voice's notes alone count; those of the piano are as if they were not there.
 };
 /// A piece that begins with a motif: in its bars, what has notes of the two parts stays as it is.
 struct Continue {
@@ -25,13 +25,22 @@ struct Vary {
   double freedom = 0.4;  ///< How much is drawn anew, in [0, 1].
 };
 
+/// A piece of which some bars are written anew. What begins in the others stays, as long as it is.
+struct Fill {
+  Score piece;             ///< Whole bars, up to the end of its last note.
+  std::int64_t first = 1;  ///< Bar of the gap, counted from 1.
+  std::int64_t last = 1;   ///< As first: the gap's last bar. At least first, at most 1024.
+};
+
 /// A piece that is to be drawn.
 struct Composition {
-  std::variant<std::monostate, Harmonise, Continue, Vary> given = {};  ///< Empty: a new piece.
-  std::int64_t bars = 16;  ///< In [1, 1024], at least those of what is given.
+  std::variant<std::monostate, Harmonise, Continue, Vary, Fill> given = {};  ///< Empty: a new piece.
+  /// In [1, 1024], at least those of what is given. None: as many as that; twice as many for Continue, 16 for a new
+  /// piece.
+  std::optional<std::int64_t> bars = {};
   std::uint64_t seed = 0;  ///< Another piece with each.
-  /// The label. None: the key of what is given, where the model's 24 labels are keys, as key_of counts them; else the
-  /// seed draws one.
+  /// The label. None: the key of what is given (of Fill, of what stays), where the model's 24 labels are keys, as
+  /// key_of counts them; else the seed draws one.
   std::optional<std::int64_t> key = {};
   /// Empty: ConsistencySampler, of two steps where the model recommends levels for them; of Vary, from the level that
   /// `freedom` stands for downwards.
@@ -52,6 +61,9 @@ struct Piece {
 /// note that the model has no pitch for.
 Piece compose(const Generator& generator, const Composition& composition, const OnProgress& on_progress = {},
               std::stop_token stop = {});
+
+/// How many bars it will have: those asked for, or what they are without. Throws Error (usage) as compose.
+std::int64_t bars_of(const Composition& composition);
 
 /// The noise level at which a variation of this freedom begins, in [0, 1].
 double level_of_freedom(double freedom, const ModelInfo& info);

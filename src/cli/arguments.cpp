@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "array_file.hpp"
+#include "canvas_output.hpp"
 #include "input_file.hpp"
 #include "onestep/messages.hpp"
 #include "onestep/request_json.hpp"
@@ -173,8 +174,7 @@ void SamplerArguments::apply_to(Request& request, const ModelInfo& info) const {
 
 std::map<std::string, std::int64_t> parse_size(const std::string& text, const ModelInfo& info) {
   const auto [width, height] = parse_extent(text, "--size");
-  if (info.data.modality != Modality::image)
-    refuse("--size is for pictures; " + info.name + " makes " + name_of(info.data.modality));
+  require_pictures(info);
   std::map<std::string, std::int64_t> sizes;
   const auto take = [&](const char* side, const Size& size, std::int64_t pixels) {
     const std::int64_t free = pixels / size.number;

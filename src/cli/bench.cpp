@@ -58,7 +58,8 @@ void run(const Arguments& arguments) {
   Interrupt interrupt;
   const OnProgress on_progress = [&](const Progress&) { interrupt.poll(); };
   std::vector<std::vector<std::string>> table{
-      {"batch", "calls", "images/s", "ms a batch: fastest", "p50", "p95", "p99", "slowest", "runs"}};
+      {"batch", "calls", generator.info().data.modality == Modality::image ? "images/s" : "samples/s",
+       "ms a batch: fastest", "p50", "p95", "p99", "slowest", "runs"}};
   Json json = Json::array();
   const std::vector<std::jthread> others = busy_threads(arguments.busy);
   for (const std::int64_t batch : arguments.batches) {

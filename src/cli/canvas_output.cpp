@@ -223,13 +223,17 @@ nlohmann::ordered_json facts_of(const CanvasOutput& output, bool seamless) {
           {"margin", report.margin}};
 }
 
+void require_pictures(const ModelInfo& info) {
+  if (info.data.modality != Modality::image)
+    refuse("--size is for pictures; " + info.name + " makes " + name_of(info.data.modality));
+}
+
 CanvasOutput draw_canvases(
     const Generator& generator, const Request& request, const CanvasArguments& arguments,
     const std::function<std::string(std::uint64_t seed)>& file_of,
     const std::function<std::vector<std::pair<std::string, std::string>>(nlohmann::ordered_json)>& texts, bool quiet) {
   const ModelInfo& info = generator.info();
-  if (info.data.modality != Modality::image)
-    refuse("--size is for pictures; " + info.name + " makes " + name_of(info.data.modality));
+  require_pictures(info);
   CanvasOutput output;
   const auto [width, height] = parse_extent(arguments.size, "--size");
   output.rectangle = {0, 0, width, height};

@@ -34,6 +34,9 @@ struct CanvasOutput {
   double seconds = 0;
 };
 
+/// Throws Error (usage) unless the model makes pictures: --size is of these.
+void require_pictures(const ModelInfo& info);
+
 /// Draws the plane of every seed of the request to file_of(seed), or, with --tiles, of its one seed to a folder. texts
 /// makes of these facts what a picture says of itself.
 CanvasOutput draw_canvases(

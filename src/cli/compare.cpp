@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "arguments.hpp"
+#include "canvas_output.hpp"
 #include "commands.hpp"
 #include "comparison_sheet.hpp"
 #include "onestep/canvas.hpp"
@@ -13,6 +14,7 @@
 #include "onestep/save.hpp"
 #include "output_file.hpp"
 #include "picture_file.hpp"
+#include "roll.hpp"
 #include "seconds_since.hpp"
 #include "terminal.hpp"
 
@@ -99,6 +101,14 @@ double distance(const std::vector<Sample>& a, const std::vector<Sample>& b) {
   return std::sqrt(sum / count);
 }
 
+/// What a sample looks like; of music, its notes.
+Picture tile_of(const Sample& sample, const DataSpace& data) {
+  if (data.modality != Modality::music) return to_picture(sample.values, sample.shape, data.range_low, data.range_high);
+  const std::vector<Note> notes =
+      notes_of_roll(sample.values, sample.shape, data.range_low, data.range_high, data.roll);
+  return picture_of_notes(notes, sample.shape[1], sample.shape[2], data.roll.lowest_pitch);
+}
+
 std::string calls(std::int64_t nfe) { return std::to_string(nfe) + (nfe == 1 ? " call" : " calls"); }
 
 /// What suits the model, in few calls: the first calls of a network compile it, and are not timed.
@@ -159,7 +169,10 @@ void run(const Arguments& arguments) {
   }
   const ModelInfo& first = generators.at(runs.front().model).info();
   std::optional<std::pair<std::int64_t, std::int64_t>> size;
-  if (!arguments.size.empty()) size = parse_extent(arguments.size, "--size");
+  if (!arguments.size.empty()) {
+    require_pictures(first);
+    size = parse_extent(arguments.size, "--size");
+  }
   const auto seeds = choose_seeds(arguments.seeds, arguments.count, size ? 3 : 10);
   if (seeds.size() > 1000) {
     throw Error(ErrorKind::usage, std::to_string(seeds.size()) + " columns: a comparison has at most 1000");
@@ -206,7 +219,8 @@ void run(const Arguments& arguments) {
     if (interrupt.token().stop_requested()) throw StoppedByUser{"a comparison is whole or not at all"};
   }
 
-  std::vector<std::vector<std::string>> table{{"run", "calls", "ms/image", "speed-up", "distance"}};
+  const std::string unit = first.data.modality == Modality::image ? "image" : "sample";
+  std::vector<std::vector<std::string>> table{{"run", "calls", "ms/" + unit, "speed-up", "distance"}};
   std::vector<SheetRow> rows;
   Json json = Json::array();
   for (Run& run : runs) {
@@ -226,10 +240,10 @@ void run(const Arguments& arguments) {
                     {"seconds_per_image", run.seconds},
                     {"speed_up", speed_up},
                     {"distance", run.distance}});
-    SheetRow row{{name, report.sampler + ", " + calls(report.nfe), fixed(run.seconds * 1e3, 2) + " ms/image"}, {}};
+    SheetRow row{{name, report.sampler + ", " + calls(report.nfe), fixed(run.seconds * 1e3, 2) + " ms/" + unit}, {}};
     for (const Sample& sample : run.result.samples) {
       if (arguments.output.empty()) break;
-      row.tiles.push_back(to_picture(sample.values, sample.shape, first.data.range_low, first.data.range_high));
+      row.tiles.push_back(tile_of(sample, first.data));
     }
     rows.push_back(std::move(row));
   }

@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
 struct Arguments {
-  std::string model, output, melody, continued, varied, seeds, key, soundfont;
+  std::string model, output, melody, continued, varied, filled, gap, seeds, key, soundfont;
   std::optional<std::int64_t> bars, count;
   std::optional<double> freedom, tempo;
   SamplerArguments sampler;
@@ -33,28 +33,45 @@ struct Arguments {
 struct Given {
   decltype(Composition::given) notes;
   std::optional<double> tempo;
-  std::int64_t bars = 0;
 };
 
+/// "5-8" or "5": the first and the last bar.
+Fill gap_of(const std::string& text) {
+  const std::size_t dash = std::min(text.find('-'), text.size());
+  const auto first = parse_whole(text.substr(0, dash));
+  const auto last = dash == text.size() ? first : parse_whole(text.substr(dash + 1));
+  if (!first || !last || *first < 1 || *last < *first || *last > most_bars)
+    throw Error(ErrorKind::usage, "--gap " + text + " must be bars, counted from 1, such as 5-8 or 5");
+  return {{}, static_cast<std::int64_t>(*first), static_cast<std::int64_t>(*last)};
+}
+
 Given read_given(const Arguments& arguments, const ModelInfo& info) {
-  const auto is_given = [](const std::string& file) { return !file.empty() ? 1 : 0; };
-  if (is_given(arguments.melody) + is_given(arguments.continued) + is_given(arguments.varied) > 1)
-    throw Error(ErrorKind::usage, "--melody, --continue and --vary are three things; give one of them");
+  std::string file;
+  for (const std::string& each : {arguments.melody, arguments.continued, arguments.varied, arguments.filled}) {
+    if (!file.empty() && !each.empty())
+      throw Error(ErrorKind::usage, "--melody, --continue, --vary and --fill are four things; give one of them");
+    file += each;
+  }
   if (arguments.freedom && arguments.varied.empty())
     throw Error(ErrorKind::usage, "--freedom is that of --vary, which is missing");
   if (arguments.freedom && arguments.sampler.chosen())
     throw Error(ErrorKind::usage, "--freedom says at which level to begin; leave out --sampler and its --levels");
-  const std::string file = arguments.melody + arguments.continued + arguments.varied;
+  if (arguments.gap.empty() != arguments.filled.empty())
+    throw Error(ErrorKind::usage, "--fill takes a MIDI file and --gap its bars that are written anew; give both");
   if (file.empty()) return {};
+  Given given;
+  if (!arguments.filled.empty()) given.notes = gap_of(arguments.gap);
   MidiFile read = read_midi(file, info);
   if (!read.remark.empty() && !arguments.quiet) complain(read.remark);
-  Given given{{}, read.score.tempo, bars_of(read.score)};
+  given.tempo = read.score.tempo;
   if (!arguments.melody.empty())
     given.notes = Harmonise{std::move(read.score)};
   else if (!arguments.continued.empty())
     given.notes = Continue{std::move(read.score)};
-  else
+  else if (!arguments.varied.empty())
     given.notes = Vary{std::move(read.score), arguments.freedom.value_or(Vary{}.freedom)};
+  else
+    std::get<Fill>(given.notes).piece = std::move(read.score);
   return given;
 }
 
@@ -73,11 +90,12 @@ void run(const Arguments& arguments) {
   Request request;  // of the sampler alone
   arguments.sampler.apply_to(request, info);
   if (!arguments.sampler.chosen()) request.sampler = {};
-  Composition composition{
-      .given = given.notes, .sampler = request.sampler, .guidance = request.guidance, .force = request.force};
-  composition.bars = arguments.bars.value_or(!arguments.continued.empty() ? 2 * given.bars
-                                             : given.bars > 0             ? given.bars
-                                                                          : composition.bars);
+  Composition composition{.given = given.notes,
+                          .bars = arguments.bars,
+                          .sampler = request.sampler,
+                          .guidance = request.guidance,
+                          .force = request.force};
+  const std::int64_t bars = bars_of(composition);
   if (!arguments.key.empty()) composition.key = find_label(arguments.key, info);
   const std::vector<std::uint64_t> seeds = choose_seeds(arguments.seeds, arguments.count, 1);
 
@@ -108,17 +126,12 @@ void run(const Arguments& arguments) {
       stopped = piece.stopped;
       if (stopped) break;
       report = piece.report;
-      const Json key = piece.sample.label ? Json(label_text(*piece.sample.label, info)) : Json();
-      options.texts = provenance.texts({{"model", info.name},
-                                        {"sampler", report->sampler},
-                                        {"levels", report->levels},
-                                        {"seeds", {seed}},
-                                        {"key", key},
-                                        {"bars", composition.bars}});
+      const Json facts = facts_of(piece, info);
+      options.texts = provenance.texts(facts);
       const auto write_started = Clock::now();
       save(target.file_of(seed), info, {std::move(piece.sample)}, options);
       writing += seconds_since(write_started);
-      pieces.push_back({{"seed", seed}, {"key", key}, {"file", target.file_of(seed)}});
+      pieces.push_back({{"seed", seed}, {"key", facts["key"]}, {"file", target.file_of(seed)}});
     }
   }
   if (arguments.json) {
@@ -126,7 +139,7 @@ void run(const Arguments& arguments) {
                 {"sampler", report ? Json(report->sampler) : Json()},
                 {"levels", report ? Json(report->levels) : Json()},
                 {"nfe", report ? Json(report->nfe) : Json()},
-                {"bars", composition.bars},
+                {"bars", bars},
                 {"tempo", options.tempo.value_or(info.data.rate)},
                 {"pieces", pieces},
                 {"seconds", {{"load", load_seconds}, {"draw", drawing}, {"write", writing}}}});
@@ -134,8 +147,8 @@ void run(const Arguments& arguments) {
     const std::string key =
         pieces.size() == 1 && pieces[0]["key"].is_string() ? ", key " + pieces[0]["key"].get<std::string>() : "";
     print_line((pieces.size() == 1 ? "a piece" : std::to_string(pieces.size()) + " pieces") + " of " +
-               std::to_string(composition.bars) + " bars" + key + ", by " + info.name + " in " + fixed(drawing, 2) +
-               " s, " + std::to_string(report->nfe) + (report->nfe == 1 ? " network call" : " network calls") +
+               std::to_string(bars) + " bars" + key + ", by " + info.name + " in " + fixed(drawing, 2) + " s, " +
+               std::to_string(report->nfe) + (report->nfe == 1 ? " network call" : " network calls") +
                " a window: " + arguments.output);
   }
   if (stopped) {
@@ -162,6 +175,9 @@ void add_compose(CLI::App& app) {
   command->add_option("--continue", arguments->continued, "a MIDI file: the piece begins with it, as it is")
       ->type_name("M.mid");
   command->add_option("--vary", arguments->varied, "a MIDI file: the piece is like it")->type_name("M.mid");
+  command->add_option("--fill", arguments->filled, "a MIDI file: its bars of --gap are written anew, the others stay")
+      ->type_name("M.mid");
+  command->add_option("--gap", arguments->gap, "bars of --fill, counted from 1, such as 5-8 or 5");
   command->add_option("--freedom", arguments->freedom, "how far --vary goes, 0 to 1 (default: 0.4)");
   command->add_option("--bars", arguments->bars,
                       "bars of 4/4, 1 to 1024 (default: those of the MIDI file, of --continue twice as many; else 16)");

@@ -95,6 +95,16 @@ Request drawn_again(const Request& request, std::span<const Sample> samples) {
   return again;
 }
 
+nlohmann::ordered_json facts_of(const Piece& piece, const ModelInfo& info) {
+  const Sample& sample = piece.sample;
+  return {{"model", info.name},
+          {"sampler", piece.report.sampler},
+          {"levels", piece.report.levels},
+          {"seeds", {sample.seed}},
+          {"key", sample.label ? nlohmann::ordered_json(label_text(*sample.label, info)) : nlohmann::ordered_json()},
+          {"bars", sample.shape.at(2) / sixteenths_a_bar}};
+}
+
 nlohmann::ordered_json labels_of(std::span<const Sample> samples) {
   nlohmann::ordered_json labels = nlohmann::ordered_json::array();
   for (const Sample& sample : samples) {

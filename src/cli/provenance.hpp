@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "onestep/compose.hpp"
 #include "onestep/generator.hpp"
 
 namespace onestep {
@@ -25,6 +26,9 @@ std::string sha256_of(std::span<const std::byte> bytes);
 
 /// The request that draws these samples of `request` again.
 Request drawn_again(const Request& request, std::span<const Sample> samples);
+
+/// What a file of a piece of music carries.
+nlohmann::ordered_json facts_of(const Piece& piece, const ModelInfo& info);
 
 /// The label of each sample, null where the model has none.
 nlohmann::ordered_json labels_of(std::span<const Sample> samples);

@@ -56,6 +56,12 @@ class Reader {
   std::string part_;
 };
 
+void require_size(std::uint64_t bytes, const std::string& name) {
+  if (bytes > most_bytes)
+    throw Error(ErrorKind::file, name + ": has " + std::to_string(bytes) + " bytes; a MIDI file has at most " +
+                                     std::to_string(most_bytes));
+}
+
 struct TimeSignature {
   std::uint64_t tick;
   int beats, beat_type;
@@ -214,8 +220,14 @@ void find_highest(std::vector<Note>& notes) {
 
 auto place_of(const Note& note) { return std::tuple(note.part, note.pitch, note.start); }
 
-/// One note at a place, the longest, and each ends where the next of its pitch begins. The number of those that are
-/// gone.
+void put_in_order(std::vector<Note>& notes) {
+  std::sort(notes.begin(), notes.end(), [](const Note& a, const Note& b) {
+    return std::tuple(a.part, a.start, a.pitch) < std::tuple(b.part, b.start, b.pitch);
+  });
+}
+
+}  // namespace
+
 std::size_t settle(std::vector<Note>& notes) {
   const std::size_t before = notes.size();
   std::sort(notes.begin(), notes.end(), [](const Note& a, const Note& b) {
@@ -227,12 +239,12 @@ std::size_t settle(std::vector<Note>& notes) {
     if (notes[i].part == notes[i + 1].part && notes[i].pitch == notes[i + 1].pitch)
       notes[i].length = std::min(notes[i].length, notes[i + 1].start - notes[i].start);
   }
+  put_in_order(notes);
   return before - notes.size();
 }
 
-}  // namespace
-
 MidiFile parse_midi(std::span<const std::byte> bytes, const std::string& name, const PitchRange& pitches) {
+  require_size(bytes.size(), name);
   const Events events = read_events(bytes, name);
   require_bars(events, name);
   std::optional<std::size_t> voice_track;
@@ -277,9 +289,7 @@ MidiFile parse_midi(std::span<const std::byte> bytes, const std::string& name, c
   }
   const std::size_t doubled = settle(read.score.notes);
   if (!voice_track) find_highest(read.score.notes);
-  std::sort(read.score.notes.begin(), read.score.notes.end(), [](const Note& a, const Note& b) {
-    return std::tuple(a.part, a.start, a.pitch) < std::tuple(b.part, b.start, b.pitch);
-  });
+  put_in_order(read.score.notes);
   if (!events.tempos.empty())
     read.score.tempo = std::clamp(6e7 / events.tempos.begin()->second, slowest_tempo, fastest_tempo);
   std::vector<std::string> remarks;
@@ -299,9 +309,7 @@ MidiFile read_midi(const std::string& file, const ModelInfo& info) {
   if (info.data.modality != Modality::music)
     throw Error(ErrorKind::usage, info.name + " makes " + name_of(info.data.modality) + ", and takes no MIDI file");
   InputFile input(file);
-  if (input.size > most_bytes)
-    throw Error(ErrorKind::file, file + ": has " + std::to_string(input.size) + " bytes; a MIDI file has at most " +
-                                     std::to_string(most_bytes));
+  require_size(input.size, file);
   std::vector<std::byte> bytes(input.size);
   if (!input.stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size())))
     throw Error(ErrorKind::file, file + ": can't be read to its end; copy it again");

@@ -44,6 +44,10 @@ MidiFile parse_midi(std::span<const std::byte> bytes, const std::string& name, c
 /// Tempo in [10, 400]: Error (usage).
 std::vector<std::byte> encode_midi(const Score& score);
 
+/// One note of a part at a place, the longest, and each ends where the next of its pitch begins; by part, start and
+/// pitch. The number of those that are gone.
+std::size_t settle(std::vector<Note>& notes);
+
 /// Throws Error (usage).
 void require_tempo(double tempo);
 

@@ -108,7 +108,8 @@ struct ReferenceSet::Folder : Source {
     path = folder;
     if (wanted) format = *wanted;
     if (format.modality != Modality::image)
-      fail(folder, std::string("a folder holds pictures, but the samples are to be ") + name_of(format.modality));
+      fail(folder, std::string("a folder holds pictures, but the samples are to be ") + name_of(format.modality) +
+                       "; give them as .npy or .npz");
     std::vector<std::string> others;
     collect(folder, files_, others);
     if (!others.empty()) {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <memory>
 
 #include "input_file.hpp"
@@ -24,6 +25,8 @@ void keep_silent() {
 }
 
 }  // namespace
+
+bool has_synthesizer() { return std::ifstream(installed_soundfont).good(); }
 
 std::vector<float> play(const Score& score, std::int64_t sixteenths, const std::string& soundfont) {
   require_tempo(score.tempo);
@@ -103,6 +106,8 @@ std::vector<float> play(const Score& score, std::int64_t sixteenths, const std::
 #else
 
 namespace onestep {
+
+bool has_synthesizer() { return false; }
 
 std::vector<float> play(const Score&, std::int64_t, const std::string&) {
   throw Error(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
-ONESTEP, MODELS = sys.argv.pop(1), Path(sys.argv.pop(1))
+ONESTEP, MODELS = Path(sys.argv.pop(1)).resolve(), Path(sys.argv.pop(1)).resolve()
 TRIADS = MODELS / "triads.pt"
 
 
@@ -108,6 +108,12 @@ class Music(unittest.TestCase):
         self.assertEqual(levels[1][1:], [0.5])  # as the model recommends for a second step
         self.assertEqual(sorted(f.name for f in (self.folder / "variations").iterdir()), [f"{s:06d}.mid" for s in (3, 4, 5)])
 
+    def test_a_gap_is_filled(self):
+        self.compose("--fill", "motif.mid", "--gap", "2", "--key", "C", "-o", "song.mid")
+        tracks = read_midi(self.folder / "song.mid")
+        self.assertEqual(tracks["Voice"], sorted([n for n in self.given() if not 1920 <= n[0] < 3840] + [(1920 + 480 * beat, 480, 60) for beat in range(4)]))
+        self.assertEqual(tracks["Piano"], [(0, 960, p) for p in (62, 65, 69)] + sorted((1920 + 960 * half, 960, p) for half in range(2) for p in (60, 64, 67)))
+
     def test_other_files(self):
         self.compose("--bars", "9", "-o", "song.npy")
         self.assertEqual(numpy.load(self.folder / "song.npy").shape, (1, 4, 24, 144))
@@ -117,6 +123,31 @@ class Music(unittest.TestCase):
             self.assertEqual(json.loads(picture.text["onestep"])["bars"], 9)
         self.assertEqual(self.onestep("generate", TRIADS, "--label", "Am", "-n", "2", "-o", "pieces/").returncode, 0)
         self.assertEqual(read_midi(self.folder / "pieces/000001.mid")["Voice"], [(480 * beat, 480, 69) for beat in range(8)])
+
+    def test_other_commands_know_music(self):
+        def done(*arguments: object) -> str:
+            result = self.onestep(*arguments)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return result.stdout
+
+        # A comparison shows notes: those that a picture of the sample shows, at the size of a tile of the sheet.
+        said = done("compare", TRIADS, f"{TRIADS}:consistency:1", "-n", "1", "--label", "Am", "-o", "sheet.png")
+        self.assertIn("ms/sample", said)
+        self.compose("--bars", "2", "--key", "Am", "-o", "piece.png")
+        with Image.open(self.folder / "piece.png") as piece, Image.open(self.folder / "sheet.png") as sheet:
+            piece, sheet = (numpy.asarray(each.convert("RGB")).astype(int) for each in (piece, sheet))
+        colours = {tuple(colour) for colour in piece.reshape(-1, 3)}
+        self.assertTrue(colours <= {tuple(colour) for colour in sheet.reshape(-1, 3)})
+        done("generate", TRIADS, "-n", "6", "-o", "some.npz")
+        self.assertIn("80", done("tune", TRIADS, "--reference", "some.npz", "-n", "2", "--steps", "2", "--evaluations", "2"))
+        self.assertIn("samples/s", done("bench", TRIADS, "--batch", "1", "--seconds", "0.01"))
+        self.assertIn("music [4, 24, 32]", done("inspect", TRIADS))
+        (self.folder / "pieces").mkdir()
+        for words, arguments in (("--size is for pictures; triads makes music", ["compare", TRIADS, TRIADS, "--size", "64x64"]),
+                                 ("give them as .npy or .npz", ["tune", TRIADS, "--reference", "pieces", "-n", "2"])):
+            result = self.onestep(*arguments)
+            self.assertIn(result.returncode, (2, 4))
+            self.assertIn(words, result.stderr)
 
     def test_says_what_it_left_out(self):
         write_midi(self.folder / "low.mid", note(1, 0, 50, 0, 96) + note(1, 0, 62, 5, 96) + note(1, 9, 38, 0, 24))
@@ -133,11 +164,16 @@ class Music(unittest.TestCase):
         self.before = set(self.folder.iterdir())
         for words, file in (("is in 3/4", "waltz.mid"), ("18000 bars long; at most 1024", "long.mid"), ("100 tracks", "many.mid"),
                             ("is no MIDI file", "none.mid"), ("is empty", "empty.mid"), ("no such file", "missing.mid")):
-            for way in ("--melody", "--continue", "--vary"):
-                self.refused(4, words, way, file, "-o", "song.mid")
-                self.refused(4, words, way, file, "-o", "songs/")
+            for way in (["--melody"], ["--continue"], ["--vary"], ["--gap", "1", "--fill"]):
+                self.refused(4, words, *way, file, "-o", "song.mid")
+                self.refused(4, words, *way, file, "-o", "songs/")
         self.refused(2, "bars = 2 must be at least the 3", "--continue", "motif.mid", "--bars", "2", "-o", "song.mid")
         self.refused(2, "give one of them", "--continue", "motif.mid", "--vary", "motif.mid", "-o", "song.mid")
+        self.refused(2, "give both", "--gap", "2-3", "-o", "song.mid")
+        self.refused(2, "give both", "--fill", "motif.mid", "-o", "song.mid")
+        for gap in ("0", "3-2", "1-", "two", "1-1025", "1-2-3", "-1"):
+            self.refused(2, f"--gap {gap} must be bars", "--fill", "motif.mid", f"--gap={gap}", "-o", "song.mid")
+        self.refused(2, "leave it some", "--fill", "motif.mid", "--gap", "1-3", "-o", "song.mid")
         self.refused(2, "--vary, which is missing", "--freedom", "0.5", "-o", "song.mid")
         self.refused(2, "freedom = 2 must lie in [0, 1]", "--vary", "motif.mid", "--freedom", "2", "-o", "song.mid")
         self.refused(2, "leave out --sampler", "--vary", "motif.mid", "--freedom", "0.3", "--levels", "3", "-o", "song.mid")

@@ -117,6 +117,54 @@ TEST(Compose, AccompaniesTheMotifThatItContinuesWhereItHasNone) {
   EXPECT_EQ(of_part(notes, Part::piano), drawn_piano(1, false, 0, 96));
 }
 
+TEST(Compose, LooksAtTheVoiceAloneOfWhatItHarmonises) {
+  Score given = melody();
+  // Neither their bars, nor their key, nor a pitch that the model does not have.
+  for (std::int64_t start = 0; start < 160; start += 16) given.notes.push_back({Part::piano, start, 16, 61});
+  given.notes.push_back({Part::piano, 0, 4, 20});
+  const Composition composition{.given = Harmonise{given}};
+  EXPECT_EQ(bars_of(composition), 5);
+  const Piece with = compose(triads(), composition), without = compose(triads(), {.given = Harmonise{melody()}});
+  EXPECT_EQ(with.sample.label, 17);
+  EXPECT_EQ(with.sample.values, without.sample.values);
+}
+
+TEST(Compose, FillsAGapAndKeepsWhatBeginsBeyondIt) {
+  // A gap of the bars 2 and 3, sixteenths 16 to 47. Notes that begin before it last into it, and through it; one that
+  // begins in it goes, with what of it lies behind.
+  const std::vector<Note> before{{Part::voice, 0, 3, 61}, {Part::voice, 14, 5, 63}, {Part::piano, 8, 60, 71}},
+      after{{Part::voice, 48, 4, 66}, {Part::piano, 60, 4, 64}};
+  Score given{before};
+  given.notes.push_back({Part::voice, 20, 4, 68});
+  given.notes.push_back({Part::piano, 40, 20, 75});
+  given.notes.insert(given.notes.end(), after.begin(), after.end());
+  const Composition composition{.given = Fill{given, 2, 3}, .key = 1};
+  EXPECT_EQ(bars_of(composition), 5);  // the piano's 71 ends in the fifth
+  std::vector<Note> expected = before;
+  expected.insert(expected.end(), after.begin(), after.end());
+  for (const Note& note : drawn_voice(1, 16, 48)) expected.push_back(note);
+  for (const Note& note : drawn_piano(1, false, 16, 48)) expected.push_back(note);
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(notes_of(compose(triads(), composition)), expected);
+}
+
+TEST(Compose, FillsAGapAtTheEndAndInTheKeyOfWhatStays) {
+  Score given = melody();
+  for (std::int64_t start = 80; start < 300; start += 4) given.notes.push_back({Part::piano, start, 4, 61});
+  const Piece piece = compose(triads(), {.given = Fill{given, 6, 20}});
+  EXPECT_EQ(piece.sample.shape[2], 320);
+  EXPECT_EQ(piece.sample.label, 17);
+  EXPECT_EQ(of_part(notes_of(piece), Part::piano), drawn_piano(5, true, 80, 320));
+}
+
+TEST(Compose, HasAsManyBarsAsWhatIsGiven) {
+  EXPECT_EQ(bars_of(Composition{}), 16);
+  EXPECT_EQ(bars_of({.given = Continue{melody()}}), 10);
+  EXPECT_EQ(bars_of({.given = Vary{melody()}}), 5);
+  EXPECT_EQ(bars_of({.given = Vary{melody()}, .bars = 7}), 7);
+  EXPECT_EQ(bars_of({.given = Continue{Score{{{Part::voice, 700 * 16, 1, 60}}}}}), 1024);
+}
+
 TEST(Compose, VariesFromTheLevelThatFreedomStandsFor) {
   const ModelInfo& info = triads().info();
   double last = 0;
@@ -172,9 +220,15 @@ TEST(Compose, RefusesByNameValueAndRule) {
   const Score low{{{Part::voice, 0, 4, 59}}}, early{{{Part::voice, -1, 4, 60}}},
       accompaniment{{{Part::piano, 0, 4, 60}}};
   EXPECT_EQ(refusal(triads(), {.given = Harmonise{low}}),
-            "a note of pitch 59 at sixteenth 0, 4 long, must lie within pitches 60 to 83 and sixteenths 0 to 255");
+            "a note of pitch 59 at sixteenth 0, 4 long, must lie within pitches 60 to 83 and sixteenths 0 to 15");
   EXPECT_EQ(refusal(triads(), {.given = Harmonise{early}}), "start of a note = -1 must lie in [0, 16384]");
   EXPECT_EQ(refusal(triads(), {.given = Harmonise{accompaniment}}), "the melody has no notes of the voice");
+  EXPECT_EQ(refusal(triads(), {.given = Fill{melody(), 3, 2}}), "last bar of the gap = 2 must lie in [3, 1024]");
+  EXPECT_EQ(refusal(triads(), {.given = Fill{melody(), 0, 2}}), "first bar of the gap = 0 must lie in [1, 1024]");
+  EXPECT_EQ(refusal(triads(), {.given = Fill{melody(), 1, 5}}),
+            "all notes of the piece begin in its bars 1 to 5, which are to be filled; leave it some");
+  EXPECT_EQ(refusal(triads(), {.given = Fill{melody(), 7, 9}, .bars = 8}),
+            "bars = 8 must be at least the 9 of what is given");
   EXPECT_EQ(refusal(triads(), {.key = 24}), "label 24 must lie in [0, 23]");
   EXPECT_EQ(refusal(Generator::load(ONESTEP_TINY_MODELS "/hums.pt"), {}),
             "hums makes audio; compose takes a model of music");
