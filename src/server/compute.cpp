@@ -94,14 +94,13 @@ void Compute::require_room(std::int64_t samples) {
   if (counts_.waiting + samples > bounds_.queue && counts_.waiting > 0) throw QueueIsFull{bounds_.queue};
 }
 
-std::shared_ptr<Job> Compute::draw(const Generator& generator, Request request, bool previews) {
+std::shared_ptr<Job> Compute::draw(const Generator& generator, Request request, const Report& plan, bool previews) {
   auto job = std::make_shared<Job>();
   job->generator_ = &generator;
   job->key_ = previews ? "" : key_of(generator, request);
   job->request_ = std::move(request);
   job->previews_ = previews;
   const auto count = static_cast<std::int64_t>(job->request_.seeds.size());
-  const Report plan = generator.plan(job->request_);
   job->nfe_ = std::max<std::int64_t>(plan.nfe, 1);
   job->draws_ = plan.levels.size();
   const std::lock_guard lock(mutex_);

@@ -89,8 +89,8 @@ class Compute {
   /// Ends what runs; what waits is stopped.
   ~Compute();
 
-  /// A request that generator.plan has accepted. The generator must outlive the job. Throws QueueIsFull.
-  std::shared_ptr<Job> draw(const Generator& generator, Request request, bool previews);
+  /// A request and what generator.plan says of it. The generator must outlive the job. Throws QueueIsFull.
+  std::shared_ptr<Job> draw(const Generator& generator, Request request, const Report& plan, bool previews);
   ComputeCounts counts() const;
 
  private:

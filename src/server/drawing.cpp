@@ -12,8 +12,7 @@
 namespace onestep {
 namespace {
 
-Json report_of(const Drawing::Prepared& prepared, const Job& job) {
-  const Report plan = prepared.model->generator.plan(prepared.request);
+Json report_of(const Report& plan, const Job& job) {
   return {{"sampler", plan.sampler},
           {"levels", plan.levels},
           {"nfe", plan.nfe},
@@ -21,38 +20,51 @@ Json report_of(const Drawing::Prepared& prepared, const Job& job) {
           {"shape", plan.shape}};
 }
 
+/// A sample that was drawn, as JSON.
+Json json_of(const Sample& sample, const Drawing::Prepared& prepared) {
+  const ModelInfo& info = prepared.model->generator.info();
+  return sample_json(sample, *prepared.model,
+                     prepared.is_edit ? "" : command_of(prepared.request, info, sample.seed, sample.label),
+                     {.enlarge = prepared.enlarge, .texts = texts_of({sample}, *prepared.model, prepared.request)});
+}
+
 }  // namespace
 
 void Drawing::generate(const http::Request& request, http::Response& response) {
-  answer(prepare(parse_request(request.body)), request, response);
+  answer(planned(read(parse_request(request.body))), request, response);
 }
 
 void Drawing::edit(const http::Request& request, http::Response& response) {
-  answer(prepare_edit(parse_request(request.body)), request, response);
+  answer(planned(read_edit(parse_request(request.body))), request, response);
 }
 
-Drawing::Prepared Drawing::prepare(Json body) const {
+Drawing::Prepared Drawing::read(Json body) const {
   Prepared prepared{&models_.take(body), {}};
   prepared.columns = static_cast<int>(take_whole(body, "columns", 0, 1000).value_or(0));
   prepared.enlarge = static_cast<int>(take_whole(body, "enlarge", 1, 64).value_or(1));
   prepared.previews = take_flag(body, "previews");
   if (!body.contains("seeds") && !body.contains("count")) body["count"] = 1;
-  const Generator& generator = prepared.model->generator;
-  prepared.request = request_of_json(body.dump(-1, ' ', false, Json::error_handler_t::replace), generator.info());
+  const ModelInfo& info = prepared.model->generator.info();
+  prepared.request = request_of_json(body.dump(-1, ' ', false, Json::error_handler_t::replace), info);
   const auto count = static_cast<std::int64_t>(prepared.request.seeds.size());
   if (count > options_.count)
     throw Refusal{422, std::to_string(count) + " samples: a request has at most " + std::to_string(options_.count),
                   "count"};
   if (prepared.previews && count != 1)
     throw Refusal{422, "previews are of one sample, not of " + std::to_string(count)};
-  double values = static_cast<double>(count) * prepared.enlarge * prepared.enlarge;
-  for (const std::int64_t size : generator.plan(prepared.request).shape) values *= static_cast<double>(size);
+  return prepared;
+}
+
+Drawing::Prepared Drawing::planned(Prepared prepared) {
+  prepared.plan = prepared.model->generator.plan(prepared.request);
+  double values = static_cast<double>(prepared.request.seeds.size()) * prepared.enlarge * prepared.enlarge;
+  for (const std::int64_t size : prepared.plan.shape) values *= static_cast<double>(size);
   if (values > 1 << 28)
     throw Refusal{422, "the samples have more than 2^28 values in all; ask for fewer, or for smaller ones", "pixels"};
   return prepared;
 }
 
-Drawing::Prepared Drawing::prepare_edit(Json body) const {
+Drawing::Prepared Drawing::read_edit(Json body) const {
   const std::string name = take_text(body, "task").value_or("");
   const std::string fit = take_text(body, "fit").value_or("crop");
   const std::map<std::string, Fit> fits{{"crop", Fit::crop}, {"pad", Fit::pad}, {"stretch", Fit::stretch}};
@@ -74,7 +86,7 @@ Drawing::Prepared Drawing::prepare_edit(Json body) const {
     throw Refusal{422, "sampler: an edit has the sampler consistency; give steps or levels"};
 
   // The request's own fields say what is drawn; the sampler's levels are the edit's.
-  Prepared prepared = prepare(std::move(body));
+  Prepared prepared = read(std::move(body));
   prepared.is_edit = true;
   Request& request = prepared.request;
   const ModelInfo& info = prepared.model->generator.info();
@@ -99,7 +111,6 @@ Drawing::Prepared Drawing::prepare_edit(Json body) const {
     if (sigma) given = {.values = {*sigma}};
     request.sampler = ConsistencySampler{.levels = levels_of_edit(task, given)};
     request.edit = task.prepare(input, info).edit;
-    prepared.model->generator.plan(request);
     return prepared;
   }
   std::string names;
@@ -108,7 +119,7 @@ Drawing::Prepared Drawing::prepare_edit(Json body) const {
 }
 
 std::vector<Sample> Drawing::samples_of(const Prepared& prepared, Json* report) {
-  const auto job = compute_.draw(prepared.model->generator, prepared.request, false);
+  const auto job = compute_.draw(prepared.model->generator, prepared.request, prepared.plan, false);
   Watch watch(options_.seconds);
   std::vector<Sample> samples;
   while (std::optional<Job::Event> event = job->next(patience, [&] { return watch.go_on(); })) {
@@ -116,68 +127,49 @@ std::vector<Sample> Drawing::samples_of(const Prepared& prepared, Json* report) 
   }
   watch.require_in_time();
   if (!job->finished()) throw Refusal{503, "the server is ending, or the client is gone", "", 5};
-  if (report) *report = report_of(prepared, *job);
+  if (report) *report = report_of(prepared.plan, *job);
   return samples;
 }
 
 void Drawing::answer(Prepared prepared, const http::Request& request, http::Response& response) {
   const ModelInfo& info = prepared.model->generator.info();
   const auto count = prepared.request.seeds.size();
-  std::vector<std::string> kinds = accepted(request.get_header_value("Accept"));
-  const std::string usual = info.data.modality == Modality::audio   ? "audio/wav"
-                            : info.data.modality == Modality::video ? "image/webp"
-                                                                    : "image/png";
-  for (std::string& kind : kinds) {
-    if (kind == "*/*" || (kind == "image/*" && usual.starts_with("image/"))) kind = usual;
+  // Whether a file can hold them is found before they are drawn.
+  std::vector<std::string> offered = media_types(info, count);
+  const bool has_usual = can_hold(usual_kind(info.data.modality), info, count);
+  const auto behind = offered.begin() + (has_usual ? 1 : 0);
+  offered.insert(behind, {"application/json", "text/event-stream"});
+  const std::string kind =
+      liked_best(request.get_header_value("Accept"), offered, std::to_string(count) + " of " + info.name);
+  if (kind == "text/event-stream") return stream(std::move(prepared), response);
+  Json report;
+  const std::vector<Sample> samples = samples_of(prepared, &report);
+  if (kind == "application/json") {
+    Json list = Json::array();
+    for (const Sample& sample : samples) list.push_back(json_of(sample, prepared));
+    return response.set_content(json_text({{"samples", std::move(list)}, {"report", std::move(report)}}), kind);
   }
-  if (kinds.empty()) kinds = {usual};
-  for (const std::string& kind : kinds) {
-    if (kind == "text/event-stream") return stream(std::move(prepared), response);
-    if (kind == "application/json") {
-      Json report, list = Json::array();
-      for (const Sample& sample : samples_of(prepared, &report)) {
-        const std::string command =
-            prepared.is_edit ? "" : command_of(prepared.request, info, sample.seed, sample.label);
-        list.push_back(sample_json(sample, *prepared.model, prepared.request, command, prepared.enlarge));
-      }
-      return response.set_content(json_text({{"samples", std::move(list)}, {"report", std::move(report)}}),
-                                  "application/json");
-    }
-    for (const AnswerKind& file : answer_kinds()) {
-      // Whether it can hold them is found before they are drawn.
-      if (kind != file.media_type || !can_hold(file.kind, info, count)) continue;
-      const std::vector<Sample> samples = samples_of(prepared);
-      const SaveOptions save{.columns = prepared.columns,
-                             .enlarge = prepared.enlarge,
-                             .texts = texts_of(samples, *prepared.model, prepared.request)};
-      return response.set_content(text_of(encode(file.kind, info, samples, save)), file.media_type);
-    }
-  }
-  throw Refusal{406, "Accept " + shown(request.get_header_value("Accept")) + ": " + std::to_string(count) + " of " +
-                         info.name + " can be had as " + usual +
-                         ", application/json, text/event-stream, application/x-npz or application/x-npy"};
+  const SaveOptions save{.columns = prepared.columns,
+                         .enlarge = prepared.enlarge,
+                         .texts = texts_of(samples, *prepared.model, prepared.request)};
+  response.set_content(text_of(encode(file_kind_of(kind), info, samples, save)), kind);
 }
 
 /// Server-sent events, as samples are finished.
 void Drawing::stream(Prepared prepared, http::Response& response) {
   const auto shared = std::make_shared<Prepared>(std::move(prepared));
-  const auto job = compute_.draw(shared->model->generator, shared->request, shared->previews);
+  const auto job = compute_.draw(shared->model->generator, shared->request, shared->plan, shared->previews);
   response.set_header("Cache-Control", "no-store");
   response.set_chunked_content_provider(
       "text/event-stream",
       [shared, job, watch = Watch(options_.seconds)](std::size_t, http::DataSink& sink) mutable {
-        const ModelInfo& info = shared->model->generator.info();
         const auto send = [&](const char* event, const Json& data) {
           const std::string text = std::string("event: ") + event + "\ndata: " + json_text(data) + "\n\n";
           if (!sink.write(text.data(), text.size())) job->stop();
         };
         try {
           while (const std::optional<Job::Event> event = job->next(patience, [&] { return watch.go_on(); })) {
-            if (event->sample) {
-              const std::string command =
-                  shared->is_edit ? "" : command_of(shared->request, info, event->sample->seed, event->sample->label);
-              send("sample", sample_json(*event->sample, *shared->model, shared->request, command, shared->enlarge));
-            }
+            if (event->sample) send("sample", json_of(*event->sample, *shared));
             if (event->progress && event->preview.empty()) {
               const Progress& progress = *event->progress;
               send("progress", {{"calls_done", progress.calls_done},
@@ -185,11 +177,10 @@ void Drawing::stream(Prepared prepared, http::Response& response) {
                                 {"samples_done", progress.samples_done},
                                 {"samples", progress.samples}});
             } else if (event->progress) {
-              const Sample preview{shared->request.seeds.front(),
-                                   {},
-                                   event->preview,
-                                   shared->model->generator.plan(shared->request).shape};
-              Json data = sample_json(preview, *shared->model, shared->request, "", shared->enlarge);
+              const Sample preview{shared->request.seeds.front(), {}, event->preview, shared->plan.shape};
+              Json data = sample_json(
+                  preview, *shared->model, "",
+                  {.enlarge = shared->enlarge, .texts = texts_of({preview}, *shared->model, shared->request)});
               data["call"] = event->progress->calls_done;
               data["calls"] = event->progress->calls;
               send("preview", data);
@@ -197,7 +188,7 @@ void Drawing::stream(Prepared prepared, http::Response& response) {
           }
           watch.require_in_time();
           if (!job->finished()) throw Refusal{503, "the server is ending"};
-          send("done", report_of(*shared, *job));
+          send("done", report_of(shared->plan, *job));
         } catch (...) {
           send("error", to_json(refusal_of(std::current_exception())));
         }

@@ -17,6 +17,7 @@ class Drawing {
   struct Prepared {
     const ServedModel* model;
     Request request;
+    Report plan = {};  ///< Of the request.
     int columns = 0, enlarge = 1;
     bool previews = false, is_edit = false;
   };
@@ -26,13 +27,16 @@ class Drawing {
 
   void generate(const http::Request& request, http::Response& response);
   void edit(const http::Request& request, http::Response& response);
-  /// All samples, for as long as the client of this thread waits for them.
+  /// With its plan. Throws Error (usage) and Refusal (422) on a request that breaks a rule.
+  static Prepared planned(Prepared prepared);
+  /// All samples of what is planned, for as long as the client of this thread waits for them.
   std::vector<Sample> samples_of(const Prepared& prepared, Json* report = nullptr);
   ComputeCounts counts() const { return compute_.counts(); }
 
  private:
-  Prepared prepare(Json body) const;
-  Prepared prepare_edit(Json body) const;
+  /// Without its plan.
+  Prepared read(Json body) const;
+  Prepared read_edit(Json body) const;
   /// Draws and answers in the kind that is asked for.
   void answer(Prepared prepared, const http::Request& request, http::Response& response);
   void stream(Prepared prepared, http::Response& response);

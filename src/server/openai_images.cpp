@@ -17,9 +17,9 @@ const ServedModel& model_for(const ServedModels& models, const std::string& name
   return is_theirs && !models.find(name) ? models.first() : models.named(name);
 }
 
-AnswerKind kind_for(const std::string& format) {
-  for (const AnswerKind& kind : answer_kinds()) {
-    if (kind.media_type == "image/" + format) return kind;
+FileKind kind_for(const std::string& format) {
+  for (const char* known : {"png", "jpeg", "webp"}) {
+    if (format == known) return file_kind_of("image/" + format);
   }
   throw Refusal{422, "output_format = " + shown(format) + " must be png, jpeg or webp"};
 }
@@ -36,7 +36,7 @@ void answer_openai_images(const http::Request& request, http::Response& response
   const ServedModel& served = model_for(models, take_text(body, "model").value_or(""));
   const std::int64_t count = take_whole(body, "n", 1, 10).value_or(1);
   const std::string size = take_text(body, "size").value_or("auto");
-  const AnswerKind kind = kind_for(take_text(body, "output_format").value_or("png"));
+  const FileKind kind = kind_for(take_text(body, "output_format").value_or("png"));
   for (const char* ignored : {"quality", "style", "user", "background", "moderation", "output_compression"})
     body.erase(ignored);
   if (!body.empty()) throw Refusal{422, shown(body.begin().key()) + " is an unknown field"};
@@ -52,10 +52,10 @@ void answer_openai_images(const http::Request& request, http::Response& response
   Json data = Json::array();
   const auto add = [&](const Sample& sample) {
     const SaveOptions save{.texts = texts_of({sample}, served, prepared.request)};
-    data.push_back({{"b64_json", base64(encode(kind.kind, info, {sample}, save))}});
+    data.push_back({{"b64_json", base64(encode(kind, info, {sample}, save))}});
   };
   if (size == "auto") {
-    for (const Sample& sample : drawing.samples_of(prepared)) add(sample);
+    for (const Sample& sample : drawing.samples_of(Drawing::planned(prepared))) add(sample);
   } else {
     const auto [width, height] = parse_extent(size, "size");
     if (width * height > options.pixels)

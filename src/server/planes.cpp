@@ -68,10 +68,10 @@ std::string command_of(const ServedModel& served, const Request& request, const 
   return command + of_sample.substr(of_sample.rfind(" -o "));
 }
 
-void answer_picture(http::Response& response, const Sample& sample, const AnswerKind& kind, const ModelInfo& info,
-                    const SaveOptions& save = {}) {
+void answer_picture(http::Response& response, const Sample& sample, const std::string& media_type,
+                    const ModelInfo& info, const SaveOptions& save = {}) {
   if (sample.label) response.set_header("X-Onestep-Label", std::to_string(*sample.label));
-  response.set_content(text_of(encode(kind.kind, info, {sample}, save)), kind.media_type);
+  response.set_content(text_of(encode(file_kind_of(media_type), info, {sample}, save)), media_type);
 }
 
 /// The mean of scale x scale pixels.
@@ -101,32 +101,12 @@ Whole whole(const std::string& name, const std::string& text, Whole low, Whole h
 
 }  // namespace
 
-/// Drawn on the thread of who asked, a few at a time beside the thread that computes samples: the engine's threads are
-/// shared among those that call it. Ended where the client is gone or time is up.
 Sample Planes::drawn(const Canvas& plane, std::uint64_t seed, const Rectangle& rectangle) {
-  Watch watch(options_.seconds);
-  auto looked = std::chrono::steady_clock::now();
-  std::stop_source stop;
-  const auto look = [&] {
-    const auto now = std::chrono::steady_clock::now();
-    if (now - looked < patience) return;
-    looked = now;
-    if (!watch.go_on()) stop.request_stop();
-  };
   Region region;
-  region.stopped = true;
-  bool my_turn = false;
-  while (!(my_turn = at_once_.try_acquire_for(patience)) && !stop.stop_requested()) look();
-  if (my_turn) {
-    const struct Release {
-      std::counting_semaphore<>& semaphore;
-      ~Release() { semaphore.release(); }
-    } release{at_once_};
-    region = plane.region(
-        rectangle, [&](const Progress&) { look(); }, stop.get_token());
-  }
-  watch.require_in_time();
-  if (region.stopped) throw Refusal{503, "the client is gone"};
+  turns_.take([&](const OnProgress& on_progress, std::stop_token stop) {
+    region = plane.region(rectangle, on_progress, std::move(stop));
+    return !region.stopped;
+  });
   return {seed, plane.report().label, std::move(region.values), region.shape};
 }
 
@@ -157,25 +137,8 @@ void Planes::part(const http::Request& request, http::Response& response) {
   if (!body.contains("seeds")) body["seeds"] = {0};
   const Request asked = request_of_json(body.dump(-1, ' ', false, Json::error_handler_t::replace), info);
 
-  // The kind of picture that is liked best of those that there are.
-  const std::vector<std::string> liked = accepted(request.get_header_value("Accept"));
-  AnswerKind kind = answer_kinds().front();
-  const auto is_picture = [](FileKind file) {
-    return file == FileKind::png || file == FileKind::jpeg || file == FileKind::webp;
-  };
-  bool found = liked.empty();
-  for (auto name = liked.begin(); !found && name != liked.end(); ++name) {
-    found = *name == "*/*" || *name == "image/*";
-    for (const AnswerKind& each : answer_kinds()) {
-      if (*name != each.media_type || !is_picture(each.kind)) continue;
-      kind = each;
-      found = true;
-    }
-  }
-  if (!found) {
-    throw Refusal{406, "Accept " + shown(request.get_header_value("Accept")) +
-                           ": a plane can be had as image/png, image/webp or image/jpeg"};
-  }
+  const std::string kind =
+      liked_best(request.get_header_value("Accept"), {"image/png", "image/webp", "image/jpeg"}, "a plane");
 
   // Small parts are looked at one beside the other; of a large one nothing need be kept.
   const bool small = all.width * all.height <= 1 << 20;
@@ -239,7 +202,7 @@ void Planes::tile(const http::Request& request, http::Response& response) {
     return;
   }
   const Sample sample = drawn(*kept(served, asked, {}), seed, {x * all, y * all, all, all});
-  answer_picture(response, shrunk(sample, scale), answer_kinds().front(), info);
+  answer_picture(response, shrunk(sample, scale), "image/png", info);
 }
 
 }  // namespace onestep

@@ -3,7 +3,6 @@
 #include <list>
 #include <memory>
 #include <mutex>
-#include <semaphore>
 #include <string>
 #include <utility>
 
@@ -11,13 +10,15 @@
 #include "onestep/canvas.hpp"
 #include "served_models.hpp"
 #include "server_options.hpp"
+#include "turns.hpp"
 
 namespace onestep {
 
 /// Answers with parts of endless planes: POST /api/canvas, and tiles by their addresses.
 class Planes {
  public:
-  Planes(const ServedModels& models, const ServerOptions& options) : models_(models), options_(options) {}
+  Planes(const ServedModels& models, const ServerOptions& options, Turns& turns)
+      : models_(models), options_(options), turns_(turns) {}
 
   void part(const http::Request& request, http::Response& response);
   void tile(const http::Request& request, http::Response& response);
@@ -30,7 +31,7 @@ class Planes {
 
   const ServedModels& models_;
   const ServerOptions& options_;
-  std::counting_semaphore<> at_once_{2};  ///< Parts that are drawn.
+  Turns& turns_;
   std::mutex mutex_;
   std::list<std::pair<std::string, std::shared_ptr<const Canvas>>> canvases_;  ///< The one used last is the first.
 };

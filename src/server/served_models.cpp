@@ -8,6 +8,7 @@
 #include "edit_tasks.hpp"
 #include "onestep/error.hpp"
 #include "refusal.hpp"
+#include "synthesizer.hpp"
 #include "terminal.hpp"
 #include "wire.hpp"
 
@@ -47,6 +48,15 @@ Json describe(const ModelInfo& info, const std::string& baseline) {
   if (pictures && label && label->map && info.sample.halo) {
     for (std::int64_t i = 0; i < info.label_count; ++i) colours.push_back(colour_text(i));
   }
+  // Of music: what its rolls mean, and what it can be asked for.
+  Json music;
+  if (info.data.modality == Modality::music) {
+    music = {{"lowest_pitch", info.data.roll.lowest_pitch},
+             {"pitches", info.data.shape[1]},
+             {"tasks",
+              info.role == Role::consistency ? Json{"new", "harmonise", "continue", "vary", "fill"} : Json::array()},
+             {"plays", has_synthesizer()}};
+  }
   Json steps = Json::array();
   for (const auto& [count, levels] : info.levels) steps.push_back(count);
   return {{"name", info.name},
@@ -66,6 +76,7 @@ Json describe(const ModelInfo& info, const std::string& baseline) {
           {"halo", info.sample.halo ? Json(*info.sample.halo) : Json()},
           {"label_colours", std::move(colours)},
           {"edits", std::move(edits)},
+          {"music", std::move(music)},
           {"baseline", baseline.empty() ? Json() : Json(baseline)}};
 }
 
@@ -78,6 +89,13 @@ ServedModels::ServedModels(std::vector<std::unique_ptr<ServedModel>> models) : m
     if (!names.insert(name).second)
       throw Error(ErrorKind::usage, "two models are named " + name + "; clients could not tell them apart");
   }
+}
+
+const ServedModel* ServedModels::first_of(Modality modality) const {
+  for (const auto& model : models_) {
+    if (model->generator.info().data.modality == modality) return model.get();
+  }
+  return nullptr;
 }
 
 const ServedModel* ServedModels::find(const std::string& name) const {

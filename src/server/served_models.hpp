@@ -23,6 +23,7 @@ class ServedModels {
 
   const ServedModel& first() const { return *models_.front(); }
   /// nullptr: there is none.
+  const ServedModel* first_of(Modality modality) const;
   const ServedModel* find(const std::string& name) const;
   /// Throws Refusal (422) where there is none.
   const ServedModel& named(const std::string& name) const;

@@ -10,6 +10,7 @@
 #include "embedded.hpp"
 #include "onestep/error.hpp"
 #include "openai_images.hpp"
+#include "pieces.hpp"
 #include "planes.hpp"
 #include "terminal.hpp"
 
@@ -40,7 +41,9 @@ class WebServer::Routes {
   ServerOptions options_;
   ServedModels models_;
   Drawing drawing_;
+  Turns turns_;
   Planes planes_;
+  Pieces pieces_;
   std::vector<Route> routes_;
   std::mutex mutex_;
   std::map<std::string, std::int64_t> open_;      ///< Requests by address.
@@ -52,7 +55,9 @@ WebServer::Routes::Routes(std::vector<std::unique_ptr<ServedModel>> models, cons
       options_(options),
       models_(std::move(models)),
       drawing_(models_, options_),
-      planes_(models_, options_) {
+      turns_(options_.seconds),
+      planes_(models_, options_, turns_),
+      pieces_(models_, turns_) {
   require_closed(options);
   listener.set_tcp_nodelay(true);
   listener.set_keep_alive_max_count(10'000);
@@ -129,6 +134,7 @@ void WebServer::Routes::add_routes() {
   });
   add("POST", "/api/generate", [this](In request, Out response) { drawing_.generate(request, response); });
   add("POST", "/api/edit", [this](In request, Out response) { drawing_.edit(request, response); });
+  add("POST", "/api/compose", [this](In request, Out response) { pieces_.compose(request, response); });
   add("POST", "/api/canvas", [this](In request, Out response) { planes_.part(request, response); });
   add("GET", R"(/api/canvas/([^/]+)/([^/]+)/([^/]+)/([^/]+)/([^/]+)/([^/]+)\.png)",
       [this](In request, Out response) { planes_.tile(request, response); });

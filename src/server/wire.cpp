@@ -8,25 +8,20 @@
 
 #include "onestep/canvas.hpp"
 #include "onestep/request_json.hpp"
+#include "roll.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
 namespace {
 
-FileKind kind_of(Modality modality) {
-  return modality == Modality::audio ? FileKind::wav : modality == Modality::video ? FileKind::webp : FileKind::png;
-}
-
-const char* name_of(FileKind kind) { return kind == FileKind::wav ? "wav" : kind == FileKind::webp ? "webp" : "png"; }
-
-std::string number(double value) {
-  std::ostringstream text;
-  text.precision(17);
-  text << value;
-  std::ostringstream shorter;
-  shorter << value;
-  return std::stod(shorter.str()) == value ? shorter.str() : text.str();
-}
+struct MediaType {
+  const char* name;
+  FileKind kind;
+};
+constexpr MediaType all_media_types[] = {{"image/png", FileKind::png},        {"image/webp", FileKind::webp},
+                                         {"image/jpeg", FileKind::jpeg},      {"audio/midi", FileKind::midi},
+                                         {"audio/wav", FileKind::wav},        {"application/x-npz", FileKind::npz},
+                                         {"application/x-npy", FileKind::npy}};
 
 std::int64_t whole(const std::string& field, const Json& value, std::int64_t low, std::int64_t high) {
   const bool small = !value.is_number_unsigned() || value.get<std::uint64_t>() <= std::uint64_t{1} << 62;
@@ -35,7 +30,39 @@ std::int64_t whole(const std::string& field, const Json& value, std::int64_t low
   return value.get<std::int64_t>();
 }
 
+/// The kinds of answer that an Accept header asks for, the one liked best first.
+std::vector<std::string> accepted(const std::string& header) {
+  std::vector<std::pair<double, std::string>> kinds;
+  std::istringstream parts(header);
+  for (std::string part; std::getline(parts, part, ',');) {
+    std::istringstream fields(part);
+    std::string kind;
+    std::getline(fields, kind, ';');
+    kind.erase(std::remove_if(kind.begin(), kind.end(), [](unsigned char c) { return std::isspace(c); }), kind.end());
+    std::transform(kind.begin(), kind.end(), kind.begin(), [](unsigned char c) { return std::tolower(c); });
+    double quality = 1;
+    for (std::string field; std::getline(fields, field, ';');) {
+      const std::size_t q = field.find("q=");
+      if (q != std::string::npos) quality = std::strtod(field.c_str() + q + 2, nullptr);
+    }
+    if (!kind.empty() && quality > 0) kinds.emplace_back(-quality, kind);
+  }
+  std::stable_sort(kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> names;
+  for (const auto& [quality, kind] : kinds) names.push_back(kind);
+  return names;
+}
+
 }  // namespace
+
+std::string number_text(double value) {
+  std::ostringstream text;
+  text.precision(17);
+  text << value;
+  std::ostringstream shorter;
+  shorter << value;
+  return std::stod(shorter.str()) == value ? shorter.str() : text.str();
+}
 
 std::string base64(const std::vector<std::byte>& bytes) {
   std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');  // EVP_EncodeBlock ends it with a 0
@@ -104,7 +131,7 @@ std::optional<double> take_number(Json& object, const char* field, double low, d
   const std::optional<Json> value = take(object, field);
   if (!value) return {};
   if (!value->is_number() || !(value->get<double>() >= low && value->get<double>() <= high))
-    refuse_field(field, *value, "a number in [" + number(low) + ", " + number(high) + "]");
+    refuse_field(field, *value, "a number in [" + number_text(low) + ", " + number_text(high) + "]");
   return value->get<double>();
 }
 
@@ -115,56 +142,54 @@ bool take_flag(Json& object, const char* field) {
   return value->get<bool>();
 }
 
-std::vector<std::string> accepted(const std::string& header) {
-  std::vector<std::pair<double, std::string>> kinds;
-  std::istringstream parts(header);
-  for (std::string part; std::getline(parts, part, ',');) {
-    std::istringstream fields(part);
-    std::string kind;
-    std::getline(fields, kind, ';');
-    kind.erase(std::remove_if(kind.begin(), kind.end(), [](unsigned char c) { return std::isspace(c); }), kind.end());
-    std::transform(kind.begin(), kind.end(), kind.begin(), [](unsigned char c) { return std::tolower(c); });
-    double quality = 1;
-    for (std::string field; std::getline(fields, field, ';');) {
-      const std::size_t q = field.find("q=");
-      if (q != std::string::npos) quality = std::strtod(field.c_str() + q + 2, nullptr);
+std::string liked_best(const std::string& accept, const std::vector<std::string>& offered, const std::string& what) {
+  std::vector<std::string> liked = accepted(accept);
+  if (liked.empty()) liked = {"*/*"};
+  for (const std::string& kind : liked) {
+    const bool any = kind == "*/*", group = kind.ends_with("/*");
+    for (const std::string& each : offered) {
+      if (any || each == kind || (group && each.starts_with(kind.substr(0, kind.size() - 1)))) return each;
     }
-    if (!kind.empty() && quality > 0) kinds.emplace_back(-quality, kind);
   }
-  std::stable_sort(kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<std::string> names;
-  for (const auto& [quality, kind] : kinds) names.push_back(kind);
-  return names;
+  std::string all;
+  for (const std::string& each : offered) all += (all.empty() ? "" : &each == &offered.back() ? " or " : ", ") + each;
+  throw Refusal{406, "Accept " + shown(accept) + ": " + what + " can be had as " + all};
+}
+
+std::string sampler_flags(const Request& request, const ModelInfo& info) {
+  std::string flags;
+  const SamplerParts sampler = parts_of(request.sampler);
+  if (!sampler.name.empty() && sampler.name != parts_of(default_sampler(info)).name)
+    flags += " --sampler " + sampler.name;
+  if (sampler.levels.steps) flags += " --steps " + std::to_string(*sampler.levels.steps);
+  if (!sampler.levels.values.empty()) {
+    flags += " --levels ";
+    for (std::size_t i = 0; i < sampler.levels.values.size(); ++i)
+      flags += (i ? "," : "") + number_text(sampler.levels.values[i]);
+  }
+  if (!sampler.levels.schedule.empty()) flags += " --schedule " + sampler.levels.schedule;
+  for (const auto& [name, value] : sampler.options) {
+    std::string flag = name;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    flags += " --" + flag + " " + number_text(value);
+  }
+  if (request.guidance) flags += " --guidance " + number_text(*request.guidance);
+  if (request.force) flags += " --force";
+  return flags;
 }
 
 std::string command_of(const Request& request, const ModelInfo& info, std::uint64_t seed,
                        std::optional<std::int64_t> label) {
   std::string command = "onestep generate " + quoted(info.name) + " --seeds " + std::to_string(seed);
   if (label) command += " --label " + quoted(label_text(*label, info));
-  const SamplerParts sampler = parts_of(request.sampler);
-  if (!sampler.name.empty() && sampler.name != parts_of(default_sampler(info)).name)
-    command += " --sampler " + sampler.name;
-  if (sampler.levels.steps) command += " --steps " + std::to_string(*sampler.levels.steps);
-  if (!sampler.levels.values.empty()) {
-    command += " --levels ";
-    for (std::size_t i = 0; i < sampler.levels.values.size(); ++i)
-      command += (i ? "," : "") + number(sampler.levels.values[i]);
-  }
-  if (!sampler.levels.schedule.empty()) command += " --schedule " + sampler.levels.schedule;
-  for (const auto& [name, value] : sampler.options) {
-    std::string flag = name;
-    std::replace(flag.begin(), flag.end(), '_', '-');
-    command += " --" + flag + " " + number(value);
-  }
-  if (request.guidance) command += " --guidance " + number(*request.guidance);
-  if (request.force) command += " --force";
+  command += sampler_flags(request, info);
   if (info.data.modality == Modality::image && !request.sizes.empty()) {
     std::map<std::string, std::int64_t> sizes = request.sizes;
     sizes.merge(default_sizes(info.sample));
     const std::vector<std::int64_t> shape = shape_at(info.data.sizes, sizes);
     command += " --size " + std::to_string(shape[2]) + "x" + std::to_string(shape[1]);
   }
-  return command + " -o " + std::to_string(seed) + "." + name_of(kind_of(info.data.modality));
+  return command + " -o " + std::to_string(seed) + extension_of(usual_kind(info.data.modality));
 }
 
 std::vector<std::pair<std::string, std::string>> texts_of(const std::vector<Sample>& samples, const ServedModel& model,
@@ -178,24 +203,44 @@ std::vector<std::pair<std::string, std::string>> texts_of(const std::vector<Samp
   return model.provenance.texts(std::move(made));
 }
 
-Json sample_json(const Sample& sample, const ServedModel& model, const Request& request, const std::string& command,
-                 int enlarge) {
+Json sample_json(const Sample& sample, const ServedModel& model, const std::string& command, const SaveOptions& save) {
   const ModelInfo& info = model.generator.info();
-  const FileKind kind = kind_of(info.data.modality);
+  const DataSpace& data = info.data;
+  const FileKind kind = usual_kind(data.modality);
   Json json{{"seed", sample.seed},
             {"label", sample.label ? Json(*sample.label) : Json()},
             {"label_name", sample.label ? Json(label_text(*sample.label, info)) : Json()}};
-  json[name_of(kind)] =
-      base64(encode(kind, info, {sample}, {.enlarge = enlarge, .texts = texts_of({sample}, model, request)}));
+  json[extension_of(kind).substr(1)] = base64(encode(kind, info, {sample}, save));
+  if (data.modality == Modality::music)
+    json["notes"] = notes_json(notes_of_roll(sample.values, sample.shape, data.range_low, data.range_high, data.roll));
   if (!command.empty()) json["command"] = command;
   return json;
 }
 
-const std::vector<AnswerKind>& answer_kinds() {
-  static const std::vector<AnswerKind> kinds{
-      {"image/png", FileKind::png}, {"image/webp", FileKind::webp},       {"image/jpeg", FileKind::jpeg},
-      {"audio/wav", FileKind::wav}, {"application/x-npz", FileKind::npz}, {"application/x-npy", FileKind::npy}};
-  return kinds;
+Json notes_json(const std::vector<Note>& notes) {
+  Json list = Json::array();
+  for (const Note& note : notes) {
+    list.push_back({{"part", note.part == Part::voice ? "voice" : "piano"},
+                    {"start", note.start},
+                    {"length", note.length},
+                    {"pitch", note.pitch}});
+  }
+  return list;
+}
+
+std::vector<std::string> media_types(const ModelInfo& info, std::size_t count) {
+  std::vector<std::string> names;
+  for (const MediaType& type : all_media_types) {
+    if (can_hold(type.kind, info, count))
+      names.insert(type.kind == usual_kind(info.data.modality) ? names.begin() : names.end(), type.name);
+  }
+  return names;
+}
+
+FileKind file_kind_of(const std::string& media_type) {
+  return std::find_if(std::begin(all_media_types), std::end(all_media_types),
+                      [&](const MediaType& type) { return type.name == media_type; })
+      ->kind;
 }
 
 std::string text_of(const std::vector<std::byte>& bytes) {

@@ -95,7 +95,7 @@ def odd_line(dice):
 def odd_json(dice):
     text = dice.choice(["[" * 100_000 + "]" * 100_000, '{"a":' * 50_000, "nul", "1e999999", '"', '{"count": 1', "\ufeff{}", '{"count": 1}' * 2,
                         '{"seeds": [' + "9," * 100_000 + "9]}", '{"count": 1e3}', '{"count": 1, "count": -1}', '{"labels": ["\\ud800"]}'])
-    return request(text.encode("utf-8", "surrogatepass"), f"POST {dice.choice(['/api/generate', '/api/edit', '/api/canvas'])} HTTP/1.1")
+    return request(text.encode("utf-8", "surrogatepass"), f"POST {dice.choice(['/api/generate', '/api/edit', '/api/canvas', '/api/compose'])} HTTP/1.1")
 
 
 def odd_utf8(dice):
@@ -106,8 +106,8 @@ def odd_utf8(dice):
 def odd_field(dice):
     fields = ["model", "seeds", "count", "labels", "sampler", "steps", "levels", "schedule", "options", "guidance", "batch", "sizes", "tokens",
               "conditions", "label_map", "columns", "enlarge", "previews", "task", "picture", "mask", "fit", "factor", "sigma", "size", "at",
-              "seamless", "prompt", "n", "response_format", "output_format"]
-    path = dice.choice(["/api/generate", "/api/edit", "/api/canvas", "/v1/images/generations"])
+              "seamless", "motif", "gap", "freedom", "bars", "key", "tempo", "seed", "prompt", "n", "response_format", "output_format"]
+    path = dice.choice(["/api/generate", "/api/edit", "/api/canvas", "/api/compose", "/v1/images/generations"])
     body = {field: dice.choice(VALUES) for field in dice.sample(fields, dice.randint(1, 4))}
     if path == "/api/canvas":
         body.setdefault("size", [8, 8])

@@ -1,5 +1,5 @@
 """What the server answers is what its description (/api/openapi.json) says: schemathesis, from PyPI, makes requests of it, right
-and wrong ones, and holds the answers against it. Usage: openapi_test.py ONESTEP"""
+and wrong ones, and holds the answers against it. Usage: openapi_test.py ONESTEP MODELS, a folder that make_models.py has filled"""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from served import Server
 
-ONESTEP = sys.argv.pop(1)
+ONESTEP, MODELS = sys.argv.pop(1), Path(sys.argv.pop(1))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 CONFIGURATION = """
@@ -31,7 +31,7 @@ enabled = false
 @unittest.skipUnless(importlib.util.find_spec("schemathesis"), "schemathesis is not installed")
 class Description(unittest.TestCase):
     def test_all_answers_are_as_it_says(self):
-        server = Server(ONESTEP, "fashion", "--threads", "1", "--quiet", "--max-count", "100", "--max-pixels", "4096", "--max-seconds", "20")
+        server = Server(ONESTEP, "fashion", str(MODELS / "triads.pt"), "--threads", "1", "--quiet", "--max-count", "100", "--max-pixels", "4096", "--max-seconds", "20")
         try:
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "schemathesis.toml").write_text(CONFIGURATION)

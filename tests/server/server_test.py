@@ -29,7 +29,7 @@ try:
 except ImportError:
     openai = None
 
-ONESTEP = sys.argv.pop(1)
+ONESTEP = str(Path(sys.argv.pop(1)).resolve())
 MODELS = Path(sys.argv.pop(1))
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -259,6 +259,7 @@ class Api(unittest.TestCase):
                             ("[" * 50_000 + "]" * 50_000, "nests deeper"), ({"seeds": [-1]}, "seeds[0] = -1"), ({"seeds": [], "count": 1}, "either seeds or count")):
             self.refused(422, words, "POST", generate, body)
         self.refused(406, "can be had as image/png", "POST", generate, {"count": 1}, Accept="audio/wav")
+        self.refused(422, "no model of music is loaded", "POST", "/api/compose", {})
         self.refused(404, "is not here", "GET", "/nothing")
         self.refused(404, "is not here", "GET", "/page/..%2f..%2fetc%2fpasswd")
         self.refused(405, "takes POST alone", "GET", generate)
@@ -424,6 +425,157 @@ class Bounds(unittest.TestCase):
         self.assertEqual(server.end(), 0)
         thread.join()
         self.assertEqual(answers[0][0], 200)
+
+
+class Music(unittest.TestCase):
+    """With a model whose voice sings the tonic at every beat, and whose piano plays the triad twice a bar."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(ONESTEP, "fashion", str(MODELS / "triads.pt"), "--threads", "1")
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.server.end() == 0
+
+    MOTIF = [{"pitch": 62, "start": 0, "length": 4}, {"pitch": 65, "start": 4, "length": 6}, {"pitch": 69, "start": 10, "length": 6},
+             {"pitch": 74, "start": 20, "length": 4}, {"pitch": 60, "start": 8, "length": 8, "part": "piano"}]
+
+    def ask(self, body, path="/api/compose", **headers):
+        return self.server.ask("POST", path, body, **headers)
+
+    def composed(self, body):
+        status, _, content = self.ask(body, Accept="application/json")
+        self.assertEqual(status, 200, content)
+        return json.loads(content)
+
+    def refused(self, status, words, body, **headers):
+        found, _, content = self.ask(body, **headers)
+        self.assertEqual(found, status, content)
+        self.assertIn(words, json.loads(content)["error"]["message"])
+
+    @staticmethod
+    def notes(piece, part=None):
+        notes = piece["notes"] if "notes" in piece else piece["sample"]["notes"]
+        return {(n.get("part", "voice"), n["start"], n["length"], n["pitch"]) for n in notes if part in (None, n.get("part", "voice"))}
+
+    def run_command(self, command, motif, ending):
+        """What the command line makes of a command that an answer has: the file's bytes."""
+        with tempfile.TemporaryDirectory() as folder:
+            if motif:
+                (Path(folder) / "motif.mid").write_bytes(base64.b64decode(motif))
+            command = command.replace("onestep compose triads", f"{ONESTEP} compose {MODELS / 'triads.pt'}").replace(".mid", ending) \
+                .replace("motif" + ending, "motif.mid")
+            subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+            return (Path(folder) / command.split()[-1]).read_bytes()
+
+    def test_models_say_that_they_make_music(self):
+        models = {model["name"]: model for model in json.loads(self.server.ask("GET", "/api/models")[2])["models"]}
+        self.assertIsNone(models["fashion"]["music"])
+        self.assertEqual(models["triads"]["modality"], "music")
+        music = models["triads"]["music"]
+        self.assertEqual((music["lowest_pitch"], music["pitches"], music["tasks"]), (60, 24, ["new", "harmonise", "continue", "vary", "fill"]))
+
+    def test_samples_of_music(self):
+        status, headers, midi = self.ask({"model": "triads", "seeds": [3], "labels": ["Am"]}, "/api/generate")
+        self.assertEqual((status, headers["Content-Type"]), (200, "audio/midi"), midi)
+        self.assertTrue(midi.startswith(b"MThd"))
+        status, headers, content = self.ask({"model": "triads", "seeds": [3], "labels": ["Am"]}, "/api/generate", Accept="application/json")
+        [sample] = json.loads(content)["samples"]
+        self.assertEqual(base64.b64decode(sample["mid"]), midi)
+        self.assertEqual(self.notes(sample, "voice"), {("voice", 4 * beat, 4, 69) for beat in range(8)})
+        self.assertTrue(sample["command"].endswith("-o 3.mid"), sample["command"])
+        status, headers, content = self.ask({"model": "triads", "seeds": [3]}, "/api/generate", Accept="image/*;q=0.8, audio/flac")
+        self.assertEqual((status, headers["Content-Type"]), (200, "image/png"))
+        # Several pieces don't go into one file, nor as what nobody has.
+        status, headers, content = self.ask({"model": "triads", "count": 2}, "/api/generate", Accept="*/*")
+        self.assertEqual((status, headers["Content-Type"], len(json.loads(content)["samples"])), (200, "application/json", 2))
+        status, _, content = self.ask({"model": "triads", "count": 2}, "/api/generate", Accept="audio/*")
+        self.assertEqual(status, 406)
+        self.assertNotIn(b"audio/midi", content)
+
+    def test_a_new_piece(self):
+        piece = self.composed({"bars": 3, "key": "D", "seed": 5})
+        self.assertEqual((piece["bars"], piece["tempo"], piece["motif"], piece["sample"]["label_name"]), (3, 90, None, "D"))
+        self.assertEqual(self.notes(piece, "voice"), {("voice", 4 * beat, 4, 62) for beat in range(12)})
+        self.assertEqual(base64.b64decode(piece["sample"]["mid"]), self.run_command(piece["sample"]["command"], None, ".mid"))
+        self.assertEqual(self.composed({})["bars"], 16)
+
+    def test_every_note_that_is_given_is_in_the_piece_and_the_command_writes_it_again(self):
+        for body, part in (({"task": "harmonise"}, "voice"), ({"task": "continue", "bars": 5, "key": "F"}, None),
+                           ({"task": "fill", "gap": [3, 4], "tempo": 100.3}, None), ({"task": "harmonise", "tempo": 133.7, "seed": 8, "steps": 1}, "voice")):
+            piece = self.composed({"motif": self.MOTIF, **body})
+            self.assertTrue(self.notes({"notes": self.MOTIF}, part) <= self.notes(piece), body)
+            self.assertGreater(len(self.notes(piece)), len(self.MOTIF))
+            self.assertEqual(self.notes(piece["motif"]), self.notes({"notes": self.MOTIF}))
+            self.assertEqual(base64.b64decode(piece["sample"]["mid"]), self.run_command(piece["sample"]["command"], piece["motif"]["mid"], ".mid"))
+        self.assertEqual(piece["report"]["nfe"], 1)
+        self.assertEqual(self.composed({"task": "harmonise", "motif": self.MOTIF})["sample"]["label_name"], "Dm")
+
+    def test_a_midi_file_and_a_list_of_notes_are_the_same(self):
+        listed = self.composed({"task": "vary", "freedom": 0.7, "motif": self.MOTIF, "tempo": 120})
+        filed = self.composed({"task": "vary", "freedom": 0.7, "motif": listed["motif"]["mid"]})
+        self.assertEqual(listed["sample"]["notes"], filed["sample"]["notes"])
+        self.assertEqual((filed["tempo"], filed["motif"]["remark"]), (120, ""))
+        nearer = self.composed({"task": "vary", "freedom": 0.1, "motif": self.MOTIF})
+        self.assertLess(nearer["report"]["levels"][0], listed["report"]["levels"][0])
+        self.assertEqual(base64.b64decode(listed["sample"]["mid"]), self.run_command(listed["sample"]["command"], listed["motif"]["mid"], ".mid"))
+
+    def test_kinds_of_answer(self):
+        body = {"task": "harmonise", "motif": self.MOTIF, "tempo": 150}
+        midi = base64.b64decode(self.composed(body)["sample"]["mid"])
+        for accept, kind, start in (("", "audio/midi", b"MThd"), ("audio/*", "audio/midi", b"MThd"), ("image/png", "image/png", b"\x89PNG"),
+                                    ("application/x-npy", "application/x-npy", b"\x93NUMPY")):
+            status, headers, content = self.ask(body, **({"Accept": accept} if accept else {}))
+            self.assertEqual((status, headers["Content-Type"]), (200, kind), content)
+            self.assertTrue(content.startswith(start))
+            self.assertIn("onestep compose triads", headers["X-Onestep-Command"])
+            if kind == "audio/midi":
+                self.assertEqual(content, midi)
+            if kind == "image/png":
+                self.assertEqual(json.loads(Image.open(io.BytesIO(content)).text["onestep"])["bars"], 2)
+        self.refused(406, "a piece can be had as audio/midi, application/json", body, Accept="video/mp4")
+        models = json.loads(self.server.ask("GET", "/api/models")[2])["models"]
+        status, headers, content = self.ask(body, Accept="audio/wav")
+        if models[1]["music"]["plays"]:
+            self.assertEqual((status, content[:4]), (200, b"RIFF"))
+            # Two bars at 150 a minute take 3.2 s, and two more seconds die away: 16 bits, two channels.
+            self.assertAlmostEqual(len(content) / (44100 * 4), 5.2, delta=0.01)
+        else:
+            self.assertEqual(status, 422, content)
+
+    def test_what_is_left_out_is_said(self):
+        low = self.MOTIF + [{"pitch": 74, "start": 20, "length": 9}]
+        piece = self.composed({"task": "harmonise", "motif": low})
+        self.assertEqual(piece["motif"]["remark"], "motif: 1 note at the place of another left out")
+        self.assertIn(("voice", 20, 9, 74), self.notes(piece))
+        status, headers, _ = self.ask({"task": "harmonise", "motif": low})
+        self.assertEqual((status, headers["X-Onestep-Remark"]), (200, piece["motif"]["remark"]))
+
+    def test_refusals_name_field_value_and_rule(self):
+        note = {"pitch": 62, "start": 0, "length": 4}
+        for body, words in (({"task": "sing", "motif": [note]}, "task = sing is unknown; there are new, harmonise"),
+                            ({"task": "harmonise"}, "motif is missing"), ({"motif": [note]}, "a new piece has none"),
+                            ({"task": "vary", "motif": []}, "motif = [] must be"), ({"task": "vary", "motif": {}}, "motif = {} must be"),
+                            ({"task": "vary", "motif": "no base 64"}, "base64"),
+                            ({"task": "vary", "motif": base64.b64encode(b"RIFF0000").decode()}, "motif: is no MIDI file"),
+                            ({"task": "vary", "motif": [note, {**note, "pitch": 128}]}, "pitch = 128 must be a whole number in [0, 127]"),
+                            ({"task": "vary", "motif": [{**note, "part": "drums"}]}, "voice or piano"),
+                            ({"task": "vary", "motif": [{**note, "loud": 1}]}, "motif[0] = "),
+                            ({"task": "vary", "motif": [{"pitch": 62}]}, "motif[0] = "), ({"task": "vary", "motif": [3]}, "motif[0] = 3 must be an object"),
+                            ({"task": "vary", "motif": [{**note, "pitch": 40}]}, "pitch 40 at sixteenth 0, 4 long, must lie within pitches 60 to 83"),
+                            ({"task": "vary", "motif": [note], "freedom": 2}, "freedom = 2 must be a number in [0, 1]"),
+                            ({"task": "vary", "motif": [note], "freedom": 0.5, "steps": 2}, "leave out sampler"),
+                            ({"task": "continue", "motif": [note], "freedom": 0.5}, "that of the task vary"),
+                            ({"task": "fill", "motif": [note]}, "gap: "), ({"gap": [1, 2]}, "gap: "),
+                            ({"task": "fill", "motif": [note], "gap": [1, 1]}, "leave it some"),
+                            ({"task": "harmonise", "motif": [{**note, "start": 160}], "bars": 4}, "at least the 11 of what is given"),
+                            ({"task": "harmonise", "motif": [{**note, "part": "piano"}]}, "no notes of the voice"),
+                            ({"bars": 1025}, "bars = 1025"), ({"key": "H"}, "unknown label H"), ({"key": 24}, "has 0 to 23"), ({"tempo": 5}, "tempo = 5"),
+                            ({"seed": -1}, "-1"), ({"seeds": [1]}, "seeds is an unknown field"), ({"sizes": {}}, "sizes is an unknown field"),
+                            ({"colour": 1}, "colour = 1 is an unknown field"), ({"sampler": "euler"}, "euler"),
+                            ({"model": "fashion"}, "fashion makes image, not music"), ({"model": "songs"}, "model songs is unknown")):
+            self.refused(422, words, body)
 
 
 if __name__ == "__main__":
