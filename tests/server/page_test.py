@@ -25,6 +25,7 @@ from selenium import webdriver
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -600,6 +601,224 @@ class Page(unittest.TestCase):
         self.open("?label=Hat&count=2")
         self.wait(lambda: "unknown label Hat" in self.one(".notice").text, "the label is named")
         self.messages()  # Chromium tells of every answer of 400 and above
+
+    # ---- music ----
+
+    def with_music(self):
+        """A server that has a model of music too: its voice sings the tonic at every beat, its piano plays the triad twice a bar."""
+        cls = type(self)
+        usual, cls.server = cls.server, Server(ONESTEP, "fashion", str(MODELS / "triads.pt"))
+
+        def end():
+            self.browser.get("about:blank")
+            self.requests()
+            cls.server.end()
+            cls.server = usual
+        return end
+
+    def piece(self, notes=None):
+        """The notes of the piece, once it is there, and, if these are asked for, once it has them: (part, start, length, pitch)."""
+        def found():
+            if not self.all(".piece-roll:not(.waiting) .note") or self.all(".piece-roll.waiting"):
+                return None
+            texts = self.script("return [...document.querySelectorAll('.piece-roll [data-note]')].map((each) => each.dataset.note)")
+            piece = {(part, *map(int, numbers)) for part, *numbers in (text.split() for text in texts)}
+            return piece if notes is None or notes <= piece else None
+        return self.wait(found, "a piece is there")
+
+    def motif(self):
+        return self.script("return [...document.querySelectorAll('.editor [data-note]')].map((each) => each.dataset.note)")
+
+    def cell(self, column, pitch):
+        """Where the middle of a sixteenth lies, from that of what is seen of the roll; it is brought into view."""
+        return self.script("""const [column, pitch] = arguments, editor = document.querySelector('.editor'), grid = editor.querySelector('.roll');
+          const rows = grid.clientHeight / 24, wide = grid.clientWidth / 64;  // pitches 60 to 83, four bars
+          editor.scrollTop = (83.5 - pitch) * rows - editor.clientHeight / 2;
+          const box = grid.getBoundingClientRect();
+          return [Math.round(box.left + (column + 0.5) * wide), Math.round(box.top + (83.5 - pitch) * rows)];""", column, pitch)
+
+    def drag(self, begin, end):
+        actions = ActionBuilder(self.browser)
+        mouse = actions.pointer_action.move_to_location(*self.cell(*begin)).pointer_down()
+        if end != begin:
+            mouse.move_to_location(*self.cell(*end))
+        mouse.pointer_up()
+        actions.perform()
+
+    def test_a_motif_clicked_in_comes_back_harmonised(self):
+        end = self.with_music()
+        try:
+            self.open("?view=music&bars=3&label=C")
+            self.assertEqual(self.piece(), {("voice", 4 * beat, 4, 60) for beat in range(12)} |
+                             {("piano", 8 * half, 8, pitch) for half in range(6) for pitch in (60, 64, 67)}, "opens on a new piece")
+            self.assertEqual([radio.get_attribute("value") for radio in self.all("[name=task]:disabled")], ["harmonise", "continue", "vary"])
+            # Click, drag, and take away again: D F A, and one that was wrong.
+            self.drag((0, 62), (0, 62))
+            self.drag((4, 65), (11, 65))
+            self.drag((13, 70), (13, 70))
+            self.drag((13, 70), (13, 70))
+            self.drag((16, 69), (16, 69))
+            given = {("voice", 0, 4, 62), ("voice", 4, 8, 65), ("voice", 16, 4, 69)}
+            self.assertEqual(sorted(self.motif()), sorted(" ".join(map(str, note)) for note in given))
+            self.assertIn("motif", self.address())
+            Select(self.one("[name=label]")).select_by_visible_text("Any")
+            self.script("arguments[0].click()", self.browser.find_element(By.CSS_SELECTOR, "[name=task][value=harmonise]"))
+            piece = self.piece(given)
+            # No others in the bars of the melody, which it has two of; the third is the model's.
+            tonic = {"D minor": 62, "F major": 65, "A minor": 69}[self.one(".written h1").text]
+            self.assertEqual({note for note in piece if note[0] == "voice"}, given | {("voice", start, 4, tonic) for start in range(32, 48, 4)})
+            self.assertEqual(len([note for note in piece if note[0] == "piano"]), 18, "a triad twice a bar")
+            self.assertEqual(len(self.all(".piece-roll .given")), 3)
+            request = self.asked("/api/compose")[-1]
+            self.assertEqual((request["task"], request["bars"], len(request["motif"])), ("harmonise", 3, 3))
+            self.assertNotIn("key", request)
+            # The command writes the same piece, and the file is that piece.
+            file = self.downloaded(".mid", lambda: self.button(".mid").click()).read_bytes()
+            self.assertTrue(file.startswith(b"MThd"))
+            command = self.command(".written").replace("compose triads", f"compose {MODELS / 'triads.pt'}")
+            self.assertEqual(self.run_bytes(command), file)
+            with Image.open(self.downloaded(".png", lambda: self.button("Picture").click())) as picture:
+                self.assertEqual(picture.size, (3 * 16 * 6 + 1, 24 * 6))
+            if self.script("return [...document.querySelectorAll('.written button')].some((each) => each.textContent === '.wav' && !each.hidden)"):
+                self.assertTrue(self.downloaded(".wav", lambda: self.button(".wav").click()).read_bytes().startswith(b"RIFF"))
+            # The link brings back motif and piece.
+            self.browser.refresh()
+            self.assertEqual(self.piece(given), piece)
+            self.assertEqual(len(self.motif()), 3)
+            # Another seed, by the space bar; back in the history.
+            self.script("document.activeElement.blur()")
+            self.keys(" ")
+            self.wait(lambda: self.address().get("seed") == "1" and "seed 1" in self.one(".written .status").text, "another one")
+            self.browser.back()
+            self.wait(lambda: "seed 0" in self.one(".written .status").text, "back")
+            self.assertEqual(self.piece(given), piece)
+        finally:
+            end()
+
+    def run_bytes(self, command):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "onestep").symlink_to(ONESTEP)
+            environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+            subprocess.run(["bash", "-c", command], cwd=folder, env=environment, check=True, capture_output=True, timeout=PATIENCE)
+            return (Path(folder) / shlex.split(command)[-1]).read_bytes()
+
+    def test_a_motif_is_written_by_keys_continued_and_varied(self):
+        end = self.with_music()
+        try:
+            self.open("?view=music&bars=1")
+            self.piece()
+            self.script("document.querySelector('.grid').focus()")  # at C4
+            self.keys(Keys.ARROW_UP, Keys.ARROW_UP, Keys.ENTER)
+            self.wait(lambda: self.motif() == ["voice 0 4 62"], "a note")
+            shift = lambda key: ActionChains(self.browser).key_down(Keys.SHIFT).send_keys(key).key_up(Keys.SHIFT).perform()
+            self.keys("-")
+            shift(Keys.ARROW_RIGHT)
+            self.keys(Keys.ARROW_RIGHT)
+            shift(Keys.ARROW_UP)
+            self.keys(" ")
+            self.wait(lambda: self.motif() == ["voice 0 3 62", "voice 5 4 74"], "two, the first shorter")
+            self.assertNotIn("seed", self.address(), "the space bar writes a note here")
+            said = lambda: self.script("return document.getElementById('announcer').textContent")
+            self.assertEqual(said(), "D5, bar 1, beat 2 and 1 sixteenth written")
+            self.keys(Keys.DELETE)
+            self.wait(lambda: self.motif() == ["voice 0 3 62"], "deleted")
+            self.script("arguments[0].click()", self.browser.find_element(By.CSS_SELECTOR, "[name=task][value=continue]"))
+            self.wait(lambda: "1 bar ·" in self.one(".written .status").text, "as many as asked for")
+            field = self.one("[name=bars]")
+            field.clear()
+            field.send_keys("4", Keys.TAB)
+            self.wait(lambda: "4 bars" in self.one(".written .status").text, "four bars")
+            voice = {note for note in self.piece({("voice", 0, 3, 62)}) if note[0] == "voice"}
+            self.assertEqual(min(start for _, start, _, _ in voice - {("voice", 0, 3, 62)}), 16, "it goes on behind the motif's bar")
+            self.script("arguments[0].click()", self.browser.find_element(By.CSS_SELECTOR, "[name=task][value=vary]"))
+            slider = self.one("#freedom")
+            self.wait(lambda: self.asked("/api/compose")[-1]["task"] == "vary", "varied")
+            slider.send_keys(Keys.END)
+            self.wait(lambda: self.asked("/api/compose")[-1].get("freedom") == 1, "the slider reaches the model")
+            self.assertEqual(self.address()["freedom"], "100")
+            self.piece()
+            self.button("Take as motif").click()
+            self.wait(lambda: len(self.motif()) > 4, "the piece is the motif")
+            self.button("Clear").click()
+            self.wait(lambda: "motif" not in self.address() and "task" not in self.address(), "cleared")
+        finally:
+            end()
+
+    def test_a_midi_file_is_opened(self):
+        end = self.with_music()
+        try:
+            notes = [{"pitch": 67, "start": 0, "length": 40}, {"pitch": 64, "start": 70, "length": 2}, {"pitch": 61, "start": 0, "length": 3, "part": "piano"}]
+            status, _, content = self.server.ask("POST", "/api/compose", {"task": "vary", "motif": notes, "tempo": 140}, Accept="application/json")
+            self.assertEqual(status, 200, content)
+            (self.downloads / "song.mid").write_bytes(base64.b64decode(json.loads(content)["motif"]["mid"]))
+            (self.downloads / "none.mid").write_bytes(b"RIFF0000")
+            self.open("?view=music&bars=2&seed=4")
+            self.piece()
+            self.browser.find_element(By.ID, "motif-file").send_keys(str(self.downloads / "song.mid"))
+            self.wait(lambda: self.address().get("task") == "harmonise", "it is harmonised")
+            self.piece({("voice", 0, 40, 67), ("voice", 70, 2, 64)})
+            self.assertEqual((self.address()["tempo"], self.one("[name=bars]").get_attribute("value")), ("140", "5"))
+            self.assertEqual(sorted(self.motif()), ["piano 0 3 61", "voice 0 40 67", "voice 70 2 64"])
+            self.browser.find_element(By.ID, "motif-file").send_keys(str(self.downloads / "none.mid"))
+            self.wait(lambda: "none.mid: is no MIDI file" in self.one(".written .notice").text, "what it is not is said")
+            self.messages()  # Chromium tells of every answer of 400 and above
+        finally:
+            end()
+
+    def test_a_piece_is_played(self):
+        end = self.with_music()
+        try:
+            self.open("?view=music&bars=1&tempo=400")
+            self.piece()
+            heads = lambda: self.script("return [...document.querySelectorAll('.piece-roll .head')].map((each) => "
+                                        "each.getAttribute('visibility') === 'visible' ? each.getAttribute('transform') : null)")
+            self.assertEqual(heads(), [None])
+            play = self.one(".play")
+            self.assertEqual(play.get_attribute("aria-label"), "Play")
+            # Sounds are made: oscillators, of both instruments.
+            self.script("""window.sounds = new Set();
+              const start = OscillatorNode.prototype.start;
+              OscillatorNode.prototype.start = function (at) { window.sounds.add(this.frequency.value.toFixed(0)); return start.call(this, at); };""")
+            play.click()
+            self.wait(lambda: heads()[0], "a play head")
+            first = heads()[0]
+            self.wait(lambda: heads()[0] != first, "it moves")
+            self.wait(lambda: play.get_attribute("aria-label") == "Play" and heads() == [None], "it ends")
+            self.assertGreater(len(self.script("return [...window.sounds]")), 3)
+            self.script("document.activeElement.blur()")
+            self.keys("p")
+            self.assertEqual(play.get_attribute("aria-label"), "Stop")
+            self.keys("p")
+            self.assertEqual((play.get_attribute("aria-label"), heads()), ("Play", [None]))
+        finally:
+            end()
+
+    def test_music_is_for_everybody(self):
+        self.open("?view=music")
+        self.sheet(24)
+        self.assertEqual([tab.text for tab in self.all("#tabs a")], ["Pictures", "Backgrounds", "Race"], "without a model of music there is none")
+        end = self.with_music()
+        try:
+            self.open("?label=Bag&count=2&model=fashion")
+            self.sheet(2)
+            self.all("#tabs a")[2].click()
+            self.piece()
+            self.assertEqual([tab.text for tab in self.all("#tabs a")], ["Pictures", "Backgrounds", "Music"])
+            self.assertEqual({name for name in self.address() if name != "count"}, {"view"}, "what is another model's is left behind")
+            for scheme in ("light", "dark") if AXE_SCRIPT else ():
+                self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+                self.open("?view=music&task=vary&motif=0426")
+                self.piece()
+                self.script(AXE_SCRIPT)
+                result = self.browser.execute_async_script("const done = arguments[0]; axe.run().then(done, (e) => done({violations: [String(e)]}))")
+                self.assertEqual([(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in result["violations"]], [])
+            self.size(390, 844, phone=True)
+            self.open("?view=music&task=harmonise&motif=0426&bars=20")
+            self.piece()
+            self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), 390, "no wider than the phone")
+            self.assertEqual(len(self.all(".system")), 5, "four bars a row")
+        finally:
+            end()
 
     # ---- the race ----
 

@@ -22,6 +22,11 @@ const fields = {
   cut: String,         // x,y,width,height
   seamless: whole,
   paint: String,       // what is painted on the plane (painting.js)
+  task: String,        // of music: harmonise, continue, vary; absent: a new piece
+  motif: String,       // its notes (roll.js)
+  bars: whole,
+  tempo: whole,        // quarter notes a minute
+  freedom: whole,      // of vary, in hundredths
 };
 
 export function read() {
@@ -41,5 +46,7 @@ export function link(state) {
   return query ? `?${query}` : location.pathname;
 }
 
+// What belongs to one tab alone.
+export const ofTabs = {at: null, cut: null, seamless: null, paint: null, task: null, motif: null, bars: null, tempo: null, freedom: null};
 // An opened picture and all that belongs to it.
 export const closed = {open: null, made: null, tool: null, strength: null, page: null, to: null, part: null, mask: null};

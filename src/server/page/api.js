@@ -55,6 +55,16 @@ export async function models(signal) {
   return body(await call('/api/models', {signal}), 'json');
 }
 
+// A piece of music, as JSON (POST /api/compose).
+export async function composed(request, signal) {
+  return body(await call('/api/compose', {body: request, signal}), 'json');
+}
+
+// What a request asks for, as a file of the kind `accept`.
+export async function fileOf(path, {request, accept, signal}) {
+  return body(await call(path, {body: request, accept, signal}), 'blob');
+}
+
 // A PNG; where the server says them, its label and the `onestep` line that makes it.
 export async function picture(path, {request, signal}) {
   const answer = await call(path, {body: request, accept: 'image/png', signal});

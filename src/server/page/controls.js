@@ -11,7 +11,7 @@ function field(caption, control) {
 }
 
 // A row of exclusive choices: [[value, text], ...].
-function choice(caption, name, choices, change) {
+export function choice(caption, name, choices, change) {
   return h('fieldset', {class: 'field choice'}, h('legend', {}, caption), h('div', {class: 'segments'},
     choices.map(([value, text]) => h('label', {}, h('input', {
       type: 'radio', name, value, onchange: () => change(value)}), h('span', {}, text)))));
@@ -56,6 +56,7 @@ export function picker(caption, name, choices, change) {
 }
 
 function kind(model) {
+  if (model.music) return `one step, ${model.music.pitches} pitches`;
   const size = model.shape.slice(1).reverse().join(' × ');
   return `${model.role === 'diffusion' ? 'diffusion' : 'one step'}, ${size}`;
 }
@@ -65,13 +66,13 @@ export function labelsOf(model) {
   return Array.from({length: model.label_count}, (_, i) => model.labels[i] ? [model.labels[i], model.labels[i]] : [i, `Label ${i}`]);
 }
 
-export function labelField(model, chosen, change) {
+export function labelField(model, chosen, change, caption = 'Label', shown = (text) => text) {
   if (!model.label_count) return null;
   const known = labelsOf(model);
   const stranger = chosen !== null && !known.some(([value]) => String(value) === chosen);
   const select = h('select', {name: 'label', onchange: () => change(select.value || null)}, h('option', {value: ''}, 'Any'),
-    [...known, ...(stranger ? [[chosen, chosen]] : [])].map(([value, text]) => h('option', {value}, text)));
-  return field('Label', select);
+    [...known, ...(stranger ? [[chosen, chosen]] : [])].map(([value, text]) => h('option', {value}, shown(text))));
+  return field(caption, select);
 }
 
 export const defaultSteps = (model) =>
@@ -114,7 +115,7 @@ export function chooseModel(models, name) {
 // can, so that who holds one with the keyboard holds it still.
 export function sidebar({models, pick, fields, button: [text, press], more = []}) {
   const cards = picker('Model', 'model', models.map((model) => ({
-    value: model.name, title: model.name, remark: kind(model), request: {model: model.name, seeds: [model.label_count > 3 ? 3 : 0]}})),
+    value: model.name, title: model.name, remark: kind(model), request: !model.music && {model: model.name, seeds: [model.label_count > 3 ? 3 : 0]}})),
   (name) => pick(models.find((model) => model.name === name)));
   const ofModel = h('div', {class: 'fields'});
   const element = h('aside', {class: 'side', 'aria-label': 'What to draw'}, models.length > 1 && cards.element, ofModel,
@@ -124,7 +125,7 @@ export function sidebar({models, pick, fields, button: [text, press], more = []}
     element,
     paint: cards.paint,
     update(model, values) {
-      const steps = element.querySelector(`[name=steps][value="${values.steps}"]`);
+      const steps = values.steps === undefined || element.querySelector(`[name=steps][value="${values.steps}"]`);
       const label = values.label === null || element.querySelector(`[name=label] option[value="${CSS.escape(values.label)}"]`);
       if (made !== model || !steps || !label) ofModel.replaceChildren(...fields(model, values).filter(Boolean));
       made = model;

@@ -1,6 +1,11 @@
 // An element: h('a', {href: '/', onclick: f}, 'text', child). Attributes that are null or false are left out.
-export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+export const h = (tag, attributes = {}, ...children) => filled(document.createElement(tag), attributes, children);
+
+// The same in a drawing.
+export const svg = (tag, attributes = {}, ...children) =>
+  filled(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, children);
+
+function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else if (value === true) element.setAttribute(name, '');

@@ -7,11 +7,12 @@ import * as address from './address.js';
 import {healthy, models as askModels, onGone, Refusal} from './api.js';
 import {notice} from './controls.js';
 import {delay, h} from './dom.js';
+import * as music from './music.js';
 import * as pictures from './pictures.js';
 import * as plane from './plane.js';
 import * as race from './race.js';
 
-const tabs = [pictures, plane, race];
+const tabs = [pictures, plane, music, race];
 
 const view = document.getElementById('view');
 const nav = document.getElementById('tabs');
@@ -42,8 +43,11 @@ function render() {
     return;
   }
   const {tab, usable} = open.find((each) => each.tab.id === state.view) ?? open[0];
+  // A model and its label stay where the other tab has the same one.
+  const nameIn = (of) => (of.find((model) => model.name === state.model) ?? of[0]).name;
+  const stays = (of) => (nameIn(of) === nameIn(usable) ? {} : {model: null, label: null, steps: null});
   nav.replaceChildren(...open.map((each) => h('a', {
-    href: address.link({...state, ...address.closed, at: null, cut: null, seamless: null, paint: null, view: each.tab === tabs[0] ? null : each.tab.id}),
+    href: address.link({...state, ...address.closed, ...address.ofTabs, ...stays(each.usable), view: each.tab === tabs[0] ? null : each.tab.id}),
     'aria-current': each.tab === tab ? 'page' : null}, each.tab.title)));
   document.title = `${tab.title} – onestep`;
   if (shown?.tab !== tab) {

@@ -10,6 +10,7 @@ export const mostLabels = letters.length;
 
 export class Painting {
   cells = new Map();  // "column,row": label
+  version = 0;        // another with every change
   ground = 0;         // the label of what is not painted, where the plane is not asked for by a label
 
   // "ground,column,row,width,height,RUNS": cells row by row, a letter a label or "-", and how many where it is more than one. What
@@ -65,6 +66,7 @@ export class Painting {
   // painted already, and was left out.
   paint(x, y, radius, label) {
     let whole = true;
+    ++this.version;
     const box = this.box();
     let extent = box ? [box.column, box.row, box.column + box.width - 1, box.row + box.height - 1] : [Infinity, Infinity, -Infinity, -Infinity];
     const [column, row] = [Math.floor(x / cellSide), Math.floor(y / cellSide)];
@@ -91,8 +93,14 @@ export class Painting {
 
   // What stands within a rectangle of the plane, as text: the same text, the same pixels. Empty: nothing.
   within({x, y, width, height}) {
-    const from = [Math.floor(x / cellSide), Math.floor(y / cellSide)], to = [Math.ceil((x + width) / cellSide), Math.ceil((y + height) / cellSide)];
-    return [...this.cells].filter(([key]) => key.split(',').every((place, i) => from[i] <= place && place < to[i])).sort().join(' ');
+    const found = [];
+    for (let row = Math.floor(y / cellSide); row * cellSide < y + height; ++row) {
+      for (let column = Math.floor(x / cellSide); column * cellSide < x + width; ++column) {
+        const label = this.cells.get(`${column},${row}`);
+        if (label !== undefined) found.push(`${column},${row},${label}`);
+      }
+    }
+    return found.join(' ');
   }
 
   // As POST /api/canvas takes it; `own`: the plane's label.

@@ -185,11 +185,17 @@ export function mount(element, context) {
     stage.setAttribute('aria-busy', String(running > 0));
   }
 
-  // What of the painting a tile's pixels depend on.
-  function paintedNear({x, y, side}) {
+  // What of the painting a tile's pixels depend on: looked up once for as long as plane and painting stay as they are.
+  const near = {of: null, key: null, texts: new Map()};
+  function paintedNear({key, x, y, side}) {
     if (painting.empty) return '';
-    const reach = model.halo * steps;
-    return painting.within({x: x * side - reach, y: y * side - reach, width: side + 2 * reach, height: side + 2 * reach});
+    const now = `${drawn} ${painting.version}`;
+    if (near.of !== painting || near.key !== now) Object.assign(near, {of: painting, key: now, texts: new Map()});
+    if (!near.texts.has(key)) {
+      const reach = model.halo * steps;
+      near.texts.set(key, painting.within({x: x * side - reach, y: y * side - reach, width: side + 2 * reach, height: side + 2 * reach}));
+    }
+    return near.texts.get(key);
   }
 
   async function fetchTile(tile, asked) {
