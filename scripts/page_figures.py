@@ -24,10 +24,10 @@ def island() -> str:
     columns, rows = 34, 24
 
     def material(column: int, row: int) -> str:
-        x, y = (column - 17) / 15, (row - 12) / 10.5
+        x, y = (column - 17) / 13.5, (row - 12) / 9.5
         coast = math.hypot(x, y) + 0.13 * math.sin(3 * math.atan2(y, x) + 0.6) + 0.07 * math.sin(7 * math.atan2(y, x))
         fire = math.hypot(x + 0.08, y - 0.05) + 0.05 * math.sin(5 * math.atan2(y, x))
-        return "l" if fire < 0.24 else "g" if coast < 0.62 else "s" if coast < 0.84 else "o"
+        return "l" if fire < 0.26 else "g" if coast < 0.62 else "s" if coast < 0.84 else "o"
 
     cells = [material(column, row) for row in range(rows) for column in range(columns)]
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -15,6 +15,8 @@
 namespace onestep {
 namespace {
 
+constexpr int longest_sound = 600;  // seconds
+
 /// A piece that is asked for.
 struct Asked {
   const ServedModel* model;
@@ -135,6 +137,37 @@ std::string command_of(const Asked& asked, const Sample& sample) {
   return command + asked.flags + " -o " + seed + ".mid";
 }
 
+/// What is answered, with a piece that is done.
+Json answer_of(const Asked& asked, const Piece& piece, const std::string& command, const SaveOptions& save,
+               double seconds) {
+  Json motif;
+  if (const Score& score = asked.motif.score; !score.notes.empty()) {
+    motif = {{"notes", notes_json(score.notes)},
+             {"mid", base64(encode_midi({score.notes, asked.tempo}))},
+             {"remark", asked.motif.remark}};
+  }
+  return {{"sample", sample_json(piece.sample, *asked.model, command, save)},
+          {"bars", piece.sample.shape[2] / sixteenths_a_bar},
+          {"tempo", asked.tempo},
+          {"motif", std::move(motif)},
+          {"report",
+           {{"sampler", piece.report.sampler},
+            {"levels", piece.report.levels},
+            {"nfe", piece.report.nfe},
+            {"seconds", seconds},
+            {"shape", piece.sample.shape}}}};
+}
+
+/// A sound takes memory and time by its length.
+void require_short(const Asked& asked) {
+  const std::int64_t bars = bars_of(asked.composition);
+  const double lasts = static_cast<double>(bars) * 4 * 60 / asked.tempo;
+  if (lasts <= longest_sound) return;
+  throw Refusal{422, std::to_string(bars) + " bars at tempo " + number_text(asked.tempo) + " last " + fixed(lasts, 0) +
+                         " s: a sound has at most " + std::to_string(longest_sound) +
+                         " here; `onestep compose` writes longer ones"};
+}
+
 }  // namespace
 
 void Pieces::compose(const http::Request& request, http::Response& response) {
@@ -143,40 +176,25 @@ void Pieces::compose(const http::Request& request, http::Response& response) {
   std::vector<std::string> offered = media_types(info, 1);
   offered.insert(offered.begin() + 1, "application/json");
   const std::string kind = liked_best(request.get_header_value("Accept"), offered, "a piece");
+  if (kind == "audio/wav") require_short(asked);
 
-  Piece piece;
-  double seconds = 0;
   turns_.take([&](const OnProgress& on_progress, std::stop_token stop) {
     const auto started = std::chrono::steady_clock::now();
-    piece = onestep::compose(asked.model->generator, asked.composition, on_progress, std::move(stop));
-    seconds = seconds_since(started);
-    return !piece.stopped;
+    const Piece piece = onestep::compose(asked.model->generator, asked.composition, on_progress, std::move(stop));
+    if (piece.stopped) return false;
+    const double seconds = seconds_since(started);
+    const std::string command = command_of(asked, piece.sample);
+    SaveOptions save{.texts = asked.model->provenance.texts(facts_of(piece, info)), .tempo = asked.tempo};
+    save.texts.emplace_back("onestep command", command);
+    if (kind == "application/json") {
+      response.set_content(json_text(answer_of(asked, piece, command, save, seconds)), kind);
+    } else {
+      response.set_header("X-Onestep-Command", command);
+      if (!asked.motif.remark.empty()) response.set_header("X-Onestep-Remark", shown(asked.motif.remark));
+      response.set_content(text_of(encode(file_kind_of(kind), info, {piece.sample}, save)), kind);
+    }
+    return true;
   });
-  const std::string command = command_of(asked, piece.sample);
-  SaveOptions save{.texts = asked.model->provenance.texts(facts_of(piece, info)), .tempo = asked.tempo};
-  save.texts.emplace_back("onestep command", command);
-  if (kind != "application/json") {
-    response.set_header("X-Onestep-Command", command);
-    if (!asked.motif.remark.empty()) response.set_header("X-Onestep-Remark", shown(asked.motif.remark));
-    return response.set_content(text_of(encode(file_kind_of(kind), info, {piece.sample}, save)), kind);
-  }
-  Json motif;
-  if (const Score& score = asked.motif.score; !score.notes.empty()) {
-    motif = {{"notes", notes_json(score.notes)},
-             {"mid", base64(encode_midi({score.notes, asked.tempo}))},
-             {"remark", asked.motif.remark}};
-  }
-  response.set_content(json_text({{"sample", sample_json(piece.sample, *asked.model, command, save)},
-                                  {"bars", piece.sample.shape[2] / sixteenths_a_bar},
-                                  {"tempo", asked.tempo},
-                                  {"motif", std::move(motif)},
-                                  {"report",
-                                   {{"sampler", piece.report.sampler},
-                                    {"levels", piece.report.levels},
-                                    {"nfe", piece.report.nfe},
-                                    {"seconds", seconds},
-                                    {"shape", piece.sample.shape}}}}),
-                       "application/json");
 }
 
 }  // namespace onestep

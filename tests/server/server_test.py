@@ -544,6 +544,17 @@ class Music(unittest.TestCase):
         else:
             self.assertEqual(status, 422, content)
 
+    def test_a_sound_has_a_longest_one(self):
+        # 600 s are 250 bars at 100 a minute.
+        self.refused(422, "251 bars at tempo 100 last 602 s: a sound has at most 600 here", {"bars": 251, "tempo": 100}, Accept="audio/wav")
+        self.assertEqual(self.ask({"bars": 251, "tempo": 100}, Accept="audio/midi")[0], 200)
+
+    def test_malformed_requests_do_no_harm(self):
+        answers, _ = attack(self.server, 300)
+        found = {status for counts in answers.values() for status in counts if status}
+        self.assertFalse({status for status in found if status >= 500} - {503}, answers)
+        self.composed({"bars": 1})
+
     def test_what_is_left_out_is_said(self):
         low = self.MOTIF + [{"pitch": 74, "start": 20, "length": 9}]
         piece = self.composed({"task": "harmonise", "motif": low})
