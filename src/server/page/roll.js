@@ -57,7 +57,7 @@ function system(notes, {from, columns, lowest, rows, wide, tall, given = new Set
     if (begin >= end) continue;
     const edge = Math.min(2, wide / 5);
     shown.append(svg('rect', {class: `note ${note.part}${given.has(note) ? ' given' : ''}`, x: (begin - from) * wide + edge / 2, y: top(note.pitch) + 0.5,
-      width: (end - begin) * wide - edge, height: tall - 1, rx: Math.min(3, tall / 3),
+      width: (end - begin) * wide - edge, height: tall - 1, rx: Math.min(3, tall / 3), 'stroke-width': Math.min(1.4, tall / 5),
       ...(begin === note.start && {'data-note': [note.part, note.start, note.length, note.pitch].join(' ')})}));
   }
   const head = svg('line', {class: 'head', y2: height, visibility: 'hidden'});
@@ -90,7 +90,7 @@ export function pieceView(seek) {
     const wide = Math.min((room - gutter) / inRow, 22);
     const pitches = piece.notes.map(({pitch}) => pitch);
     const low = Math.max(0, Math.min(60, ...pitches) - 2), high = Math.min(127, Math.max(72, ...pitches) + 2);
-    const tall = Math.max(3.5, Math.min(8, (room < 600 ? 190 : 260) / (high - low + 1)));
+    const tall = Math.max(3.5, Math.min(8, (room < 600 ? 220 : 260) / (high - low + 1)));
     rows = [];
     for (let from = 0; from < columns; from += inRow) {
       const size = {from, columns: Math.min(inRow, columns - from), lowest: low, rows: high - low + 1, tall};
