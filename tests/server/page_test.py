@@ -817,7 +817,24 @@ class Page(unittest.TestCase):
             self.piece()
             self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), 390, "no wider than the phone")
             self.assertEqual(len(self.all(".system")), 5, "four bars a row")
+            # A finger that taps writes a note, one that moves scrolls.
+            self.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+            self.script("document.querySelector('.editor').scrollIntoView({block: 'center'})")
+            x, y = self.cell(3, 72)
+            touch = lambda kind, *points: self.browser.execute_cdp_cmd("Input.dispatchTouchEvent", {
+                "type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+            touch("touchStart", (x, y))
+            touch("touchEnd")
+            self.wait(lambda: "voice 3 4 72" in self.motif(), "a note by a tap")
+            before = self.script("return document.querySelector('.editor').scrollTop")
+            touch("touchStart", (x + 60, y))
+            for step in range(1, 9):
+                touch("touchMove", (x + 60, y - 10 * step))
+            touch("touchEnd")
+            self.wait(lambda: self.script("return document.querySelector('.editor').scrollTop") > before, "the roll scrolls")
+            self.assertEqual(len(self.motif()), 2)
         finally:
+            self.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
             end()
 
     # ---- the race ----

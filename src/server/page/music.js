@@ -88,7 +88,7 @@ export function mount(element, context) {
   const status = h('p', {class: 'status'});
   const trouble = h('div', {});
   const play = h('button', {type: 'button', class: 'play', 'aria-pressed': 'false', 'aria-keyshortcuts': 'P', onclick: () => (player.playing ? player.stop() : start(0))});
-  const where = h('output', {class: 'status'});
+  const where = h('span', {class: 'status'});
   const view = pieceView((sixteenth) => piece && start(sixteenth));
   const toWav = h('button', {type: 'button', class: 'quiet', onclick: () => download('audio/wav', 'wav')}, '.wav');
   const toMotif = h('button', {type: 'button', class: 'quiet', onclick: takePiece}, 'Take as motif');
