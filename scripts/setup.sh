@@ -27,7 +27,7 @@ fi
 python=$PWD/.venv/bin/python
 [ -x "$python" ] || python3 -m venv .venv || fail "no virtual environment: install Debian's python3-venv"
 has() { "$python" -c 'import importlib.util, sys; sys.exit(any(importlib.util.find_spec(m) is None for m in sys.argv[1:]))' "$@"; }
-has torch numpy PIL || "$python" -m pip install -q torch==2.13.0 numpy pillow || fail "pip could not install torch 2.13.0"
+has torch numpy PIL soundfile || "$python" -m pip install -q torch==2.13.0 numpy pillow soundfile || fail "pip could not install torch 2.13.0"
 torch=${ONESTEP_TORCH:-$("$python" -c 'import torch; print(torch.utils.cmake_prefix_path)')}
 [ -e "$torch" ] || fail "ONESTEP_TORCH=$torch: no such folder"
 

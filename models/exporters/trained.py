@@ -14,13 +14,24 @@ from equivariant import EquivariantConfig  # noqa: E402
 from . import ExportError  # noqa: E402
 
 
+class OfFrames(torch.nn.Module):
+    """A network of pictures, whose channels are the channels and frames of clips [N, C, T, H, W]."""
+
+    def __init__(self, network: torch.nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x, noise, label):
+        return self.network(x.flatten(1, 2), noise, label).unflatten(1, (x.shape[1], x.shape[2]))
+
+
 def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[torch.nn.Module, dict]:
     try:
         about, average = load(checkpoint)
     except Exception as error:
         raise ExportError(f"{checkpoint}: is no checkpoint of models/training ({type(error).__name__})") from error
     config = config_of(about)
-    sample = {**about.get("sample", IMAGE), "shape": about["shape"]}
+    sample = {"shape": about["shape"], **about.get("sample", IMAGE)}
     if isinstance(config, EquivariantConfig):
         network = config.build(wrap=False)  # what wraps in training has a margin in use
         channels, height, width = about["shape"]
@@ -29,6 +40,8 @@ def read(checkpoint: Path, levels: list[list[float]], metrics: dict) -> tuple[to
     else:
         network = config.build()
     network.load_state_dict(average)
+    if sample["modality"] == "video":
+        network = OfFrames(network)
     consistency = about["boundary"] > 0
     metadata = {
         "role": "consistency" if consistency else "diffusion",

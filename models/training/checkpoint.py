@@ -9,8 +9,10 @@ from torch import nn
 
 from equivariant import EquivariantConfig
 from network import UNetConfig
+from spectral import SpectralConfig
 
-CONFIGS = {"unet": UNetConfig, "equivariant": EquivariantConfig}
+Config = UNetConfig | EquivariantConfig | SpectralConfig
+CONFIGS = {"unet": UNetConfig, "equivariant": EquivariantConfig, "spectral": SpectralConfig}
 
 
 def save_atomically(content: dict, path: Path) -> None:
@@ -20,13 +22,13 @@ def save_atomically(content: dict, path: Path) -> None:
     os.replace(partial, path)
 
 
-def describe(config: UNetConfig | EquivariantConfig) -> dict:
+def describe(config: Config) -> dict:
     """What has to be known to build the network again, in plain types."""
     kind = next(name for name, of in CONFIGS.items() if isinstance(config, of))
     return {"kind": kind, **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items()}}
 
 
-def config_of(about: dict) -> UNetConfig | EquivariantConfig:
+def config_of(about: dict) -> Config:
     fields = {name: tuple(v) if isinstance(v, list) else v for name, v in about["network"].items()}
     return CONFIGS[fields.pop("kind", "unet")](**fields)
 

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data import IMAGE, PICTURES, Crops, Pictures, shifted_and_mirrored, to_bytes
+from drums import Drums
+from loops import Loops
 from songs import Songs
 
 SIDE = 128  # of a crop at scale 1, pixels
@@ -174,4 +176,4 @@ def cut(x: Tensor, side: int = SIDE // 2) -> Tensor:
     return squares.reshape(-1, c, side, side)
 
 
-Dataset = Pictures | Materials | Songs  # what the stages of training draw from
+Dataset = Pictures | Materials | Songs | Drums | Loops  # what the stages of training draw from

@@ -4,6 +4,7 @@
 import argparse
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,16 +13,17 @@ import checkpoint
 import data
 from diffusion import SIGMA_MAX, SIGMA_MIN, Denoiser, heun, karras_levels
 from distillation import Discriminator, Distillation
+from drums import Drums, SoundLoss
 from equivariant import EquivariantConfig, EquivariantUNet
+from loops import Loops
 from materials import Dataset, Materials
 from network import UNetConfig
 from optimizer import optimizers
 from perceptual import FINE, MULTISCALE, Layers, PerceptualNetwork, train_perceptual
 from songs import Songs
+from spectral import SKIP, SpectralConfig
 from textures import TextureLoss
 from trainer import OutOfTime, train
-
-Config = UNetConfig | EquivariantConfig
 
 
 def write_sheet(denoiser: Denoiser, pictures: Dataset, device: str, path: Path) -> None:
@@ -44,7 +46,7 @@ def write_sheet(denoiser: Denoiser, pictures: Dataset, device: str, path: Path) 
     Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(path)
 
 
-def describe(pictures: Dataset, config: Config, boundary: float) -> dict:
+def describe(pictures: Dataset, config: checkpoint.Config, boundary: float) -> dict:
     """What models/export.py has to know of a network beside its weights."""
     return {"network": checkpoint.describe(config), "shape": pictures.shape, "sample": pictures.sample, "names": pictures.names,
             "sigma_data": pictures.sigma_data(), "boundary": boundary, "data": pictures.source}
@@ -60,7 +62,7 @@ def start_from(path: Path, network: torch.nn.Module) -> int:
     return about["images"]
 
 
-def train_teacher(pictures: Dataset, config: Config, options: argparse.Namespace) -> Denoiser:
+def train_teacher(pictures: Dataset, config: checkpoint.Config, options: argparse.Namespace) -> Denoiser:
     """Denoising score matching as in EDM (Karras et al. 2022, Eq. 8), with 10 % of the labels dropped."""
     device, sigma_data = options.device, pictures.sigma_data()
     torch.manual_seed(options.seed)
@@ -113,10 +115,10 @@ def tell_places(network: EquivariantUNet, pictures: Materials) -> None:
     network.regular[:-1] = (mean >= REGULAR).float()
 
 
-def train_student(pictures: Dataset, config: Config, teacher: Denoiser | None, perceptual: PerceptualNetwork,
+def train_student(pictures: Dataset, config: checkpoint.Config, teacher: Denoiser | None, perceptual: PerceptualNetwork | None,
                   options: argparse.Namespace) -> Denoiser:
-    """A consistency function: the identity at sigma_min. Of garments, the teacher's network is tuned into one; of materials it
-    learns from the pictures alone."""
+    """A consistency function: the identity at sigma_min. Of garments, the teacher's network is tuned into one; of materials
+    and sounds it learns from what is real alone."""
     device, sigma_data = options.device, pictures.sigma_data()
     torch.manual_seed(options.seed)
     network = config.build().to(device, memory_format=torch.channels_last)
@@ -128,9 +130,13 @@ def train_student(pictures: Dataset, config: Config, teacher: Denoiser | None, p
     if options.start_student_from:
         about["images"] = start_from(options.start_student_from, network)
     compiled = torch.compile(Denoiser(network, sigma_data, SIGMA_MIN), dynamic=False, disable=options.no_compile)
-    features = torch.compile(perceptual.features, dynamic=False, disable=options.no_compile)
     learning, discriminator = optimizers(network, muon=options.muon, adam=options.adam), None
-    if teacher is None:
+    if perceptual is not None:
+        features = torch.compile(perceptual.features, dynamic=False, disable=options.no_compile)
+    if perceptual is None:
+        loss = SoundLoss(compiled, network.codes, pictures, batch=options.student_batch, compiled=not options.no_compile,
+                         device=device)
+    elif teacher is None:
         loss = TextureLoss(compiled, features, pictures, batch=options.student_batch, device=device)
     else:
         teacher = torch.compile(teacher.requires_grad_(False).eval(), dynamic=False, disable=options.no_compile)
@@ -160,8 +166,15 @@ DEFAULTS = {"garments": {"teacher_images": 2_000_000, "student_images": 2_000_00
                          "student_batch": 128, "pool": 2048, "sheet_every": 100_000},
             "materials": {"teacher_images": 500_000, "student_images": 500_000, "perceptual_images": 30_000, "batch": 32,
                           "student_batch": 16, "sheet_every": 10_000},
+            "drums": {"student_images": 300_000, "student_batch": 32, "sheet_every": 10_000},
+            "loops": {"teacher_images": 2_000_000, "student_images": 1_000_000, "perceptual_images": 60_000, "batch": 64,
+                      "student_batch": 64, "pool": 1024, "sheet_every": 50_000},
             "songs": {"teacher_images": 2_000_000, "student_images": 1_000_000, "perceptual_images": 100_000, "batch": 64,
                       "student_batch": 64, "pool": 1024, "sheet_every": 50_000}}
+
+# What --data is to be, where nothing is at hand without it.
+NEEDED = {"materials": "a folder a class", "songs": "lieder.jsonl.xz", "drums": "a folder of .ogg, a class each, its sounds end to end",
+          "loops": "a folder a class, of strips of 8 frames side by side"}
 
 
 def by_model(name: str) -> str:
@@ -173,9 +186,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=tuple(DEFAULTS), default="garments",
                         help="garments: small pictures, whole (the default). materials: textures for planes of any size. "
-                        "songs: rolls of four bars for voice and piano")
+                        "songs: rolls of four bars for voice and piano. drums: sounds of a second. loops: animated creatures")
     parser.add_argument("--data", type=Path, help="a folder a class, or an .npz (images, labels); default Fashion-MNIST. "
-                        "Of materials: a folder a class. Of songs: lieder.jsonl.xz")
+                        "Of " + ". Of ".join(f"{model}: {what}" for model, what in NEEDED.items()))
     parser.add_argument("--labels", type=Path, metavar="JSON", help="of materials: {label: [CLASS/FILE, ...]}, the pictures that each "
                         "label is to look like (default: every folder is a label, of all its pictures)")
     parser.add_argument("--size", type=int, help="side of the garments of a folder, pixels; default: the first picture's")
@@ -203,10 +216,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="a few steps of every stage, to see that all of it runs")
     options = parser.parse_args()
     options.deadline = time.monotonic() + 60 * options.minutes
-    if options.model == "materials" and (options.data is None or not options.data.is_dir()):
-        parser.error(f"--model materials needs --data FOLDER, a folder a class; it is {options.data or 'missing'}")
-    if options.model == "songs" and (options.data is None or not options.data.exists()):
-        parser.error(f"--model songs needs --data lieder.jsonl.xz; it is {options.data or 'missing'}")
+    if options.model in NEEDED and (options.data is None or not options.data.exists()):
+        parser.error(f"--model {options.model} needs --data, {NEEDED[options.model]}; it is {options.data or 'missing'}")
     if options.smoke:
         small = 16 if options.model == "garments" else 4
         options.teacher_images = options.perceptual_images = options.student_images = 24 * small
@@ -239,10 +250,21 @@ def main() -> None:
             report(pictures)
             train_student(pictures, config, None, perceptual, options)
             train_teacher(pictures, config, options)
+        elif options.model == "drums":
+            pictures = Drums(options.data)
+            config = SpectralConfig(labels=len(pictures.names), deviation=pictures.deviation())
+            if options.smoke:
+                config = replace(config, widths=(16, 16, 16))
+            report(pictures)
+            train_student(pictures, config, None, None, options)
         else:
             if options.model == "songs":
                 pictures = Songs(options.data)
                 config = UNetConfig(channels=4, labels=len(pictures.names), fold=4,
+                                    widths=(32, 32) if options.smoke else (96, 160))
+            elif options.model == "loops":
+                pictures = Loops(options.data)
+                config = UNetConfig(channels=pictures.shape[0], labels=len(pictures.names),
                                     widths=(32, 32) if options.smoke else (96, 160))
             else:
                 pictures = data.load(options.data, options.size)
