@@ -8,7 +8,7 @@ fail() { echo "onestep: $*" >&2; exit 1; }
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
 
-packages=(g++ cmake ninja-build pkg-config libcpp-httplib-dev libeigen3-dev libcli11-dev libexif-dev libfluidsynth-dev libgtest-dev libhwy-dev libjpeg-dev libpng-dev libsndfile1-dev libssl-dev libstb-dev libwebp-dev libzip-dev midicsv nlohmann-json3-dev zlib1g-dev timgm6mb-soundfont dataset-fashion-mnist clang-format "${more_packages[@]}")
+packages=(g++ cmake ninja-build pkg-config libcpp-httplib-dev libeigen3-dev libcli11-dev libexif-dev libfluidsynth-dev libgif-dev libgtest-dev libhwy-dev libjpeg-dev libpng-dev libsndfile1-dev libssl-dev libstb-dev libwebp-dev libzip-dev midicsv nlohmann-json3-dev zlib1g-dev timgm6mb-soundfont dataset-fashion-mnist clang-format "${more_packages[@]}")
 missing=()
 for package in "${packages[@]}"; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")

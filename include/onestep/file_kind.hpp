@@ -8,13 +8,15 @@ namespace onestep {
 
 /// What samples can be kept as.
 enum class FileKind {
-  png,   ///< An image, or music as a picture of its notes; or several as a grid.
+  png,   ///< An image, or music as a picture of its notes; or several as a grid. Clips: a row each, frame beside frame.
   jpeg,  ///< The same, of 1 or 3 channels.
-  webp,  ///< The same, or a clip; lossless.
+  webp,  ///< The same, or a clip that moves; lossless.
   wav,   ///< A sound, or music as FluidSynth plays it.
   midi,  ///< Music.
   npy,   ///< float32 [N, ...], unclamped.
   npz,   ///< Arrays samples, seeds and, of a model with labels, labels.
+  apng,  ///< A clip that moves; lossless.
+  gif,   ///< The same in at most 255 colours; what is half transparent is seen or not.
 };
 
 /// What a sample of this modality goes to unless another kind is asked for.

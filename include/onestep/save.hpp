@@ -20,9 +20,9 @@ struct SaveOptions {
   std::string soundfont = {};  ///< An .sf2 file, of music in .wav; empty: Debian's default one.
 };
 
-/// The kind of file that `file` is by its extension: .png, .jpg, .jpeg, .webp, .wav, .mid, .npy or .npz. Throws Error
-/// (usage) unless `count` samples of this model fit into one: images become a grid; a sound, a clip or a piece of music
-/// goes alone.
+/// The kind of file that `file` is by its extension: .png, .jpg, .jpeg, .webp, .apng, .gif, .wav, .mid, .npy or .npz.
+/// Throws Error (usage) unless `count` samples of this model fit into one: images become a grid, clips in a .png a row
+/// each; a sound, a clip that moves or a piece of music goes alone.
 FileKind file_kind(const std::string& file, const ModelInfo& info, std::size_t count);
 
 /// Whether `count` samples of this model fit into one file of the kind.

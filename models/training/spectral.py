@@ -11,6 +11,7 @@ from network import GroupNorm, NoiseEmbedding, zeroed
 
 # Of the preconditioning, in place of the sounds' own deviation: below this level, 50 dB under full scale, a sample passes as it is.
 SKIP = 0.004
+HEARD = 5.0  # the level above which hardly a bin of any sound stands out of the noise
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class SpectralNetwork(nn.Module):
     def spectrum(self, x: Tensor) -> Tensor:
         """Of waveforms [N, 1, L], [N, 2 bins, frames]."""
         hop, edge = self.config.hop, 3 * self.config.hop // 2
-        x = F.pad(x, (edge, 3 * hop - edge)).view(x.shape[0], -1, hop)
+        x = torch.cat([x.new_zeros(x.shape[0], 1, edge), x, x.new_zeros(x.shape[0], 1, 3 * hop - edge)], dim=2)
+        x = x.view(x.shape[0], -1, hop)
         return F.conv1d(x.transpose(1, 2), self.apart)
 
     def waveform(self, spectrum: Tensor) -> Tensor:
@@ -145,7 +147,8 @@ class SpectralNetwork(nn.Module):
 
         embedding = F.silu(self.embed1(self.noise(noise)) + self.label(label) + self.code(self.codes(x)))
         embedding = F.silu(self.embed3(F.silu(self.embed2(embedding))))
-        h = self.stem(loudness) + self.time(self.clock)
+        # Of noise alone it says nothing.
+        h = self.stem(loudness / (1 + sigma2 / HEARD**2).view(-1, 1, 1, 1)) + self.time(self.clock)
         skips = []
         for depth, block in enumerate(self.down):
             if depth > 0:

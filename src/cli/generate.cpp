@@ -1,17 +1,20 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
 
 #include "arguments.hpp"
 #include "canvas_output.hpp"
+#include "clip_file.hpp"
 #include "commands.hpp"
 #include "folder_output.hpp"
 #include "npz_stream.hpp"
 #include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
+#include "output_file.hpp"
 #include "output_target.hpp"
 #include "picture.hpp"
 #include "provenance.hpp"
@@ -34,7 +37,7 @@ struct Arguments {
   FolderArguments folder;
   SamplerArguments sampler;
   MachineArguments machine;
-  bool bytes = false, json = false, quiet = false;
+  bool bytes = false, frames = false, json = false, quiet = false;
 };
 
 /// A .npz of samples, written as they are drawn: `samples`, `seeds` and, of a conditional model, `labels`; or in the
@@ -140,6 +143,32 @@ void require_bytes(const OutputTarget& target, const ModelInfo& info, bool on_a_
   throw Error(ErrorKind::usage, "--bytes is for pictures in a .npz, such as -o set.npz");
 }
 
+std::string frames_file(const std::string& sheet) { return std::filesystem::path(sheet).replace_extension(".json"); }
+
+void require_sheet(const OutputTarget& target, const ModelInfo& info, std::size_t count) {
+  const bool clips = info.data.modality == Modality::video && !target.file.empty();
+  if (!clips || file_kind(target.file, info, count) != FileKind::png)
+    throw Error(ErrorKind::usage, "--sheet is for clips in one .png, such as -o creatures.png");
+  require_writable(frames_file(target.file));
+}
+
+/// What a game engine cuts the sheet by.
+void write_frames(const std::string& sheet, const ModelInfo& info, const std::vector<Sample>& samples) {
+  const std::vector<std::int64_t>& shape = samples.front().shape;
+  SpriteSheet cut{.image = std::filesystem::path(sheet).filename(),
+                  .width = static_cast<int>(shape[3]),
+                  .height = static_cast<int>(shape[2]),
+                  .frames = static_cast<int>(shape[1]),
+                  .names = {},
+                  .frame_rate = info.data.rate};
+  for (const Sample& sample : samples) {
+    const std::string label = sample.label ? label_text(*sample.label, info) + " " : "";
+    cut.names.push_back(label + std::to_string(sample.seed));
+  }
+  const std::string json = to_json(cut);
+  write_file(frames_file(sheet), std::as_bytes(std::span(json)));
+}
+
 std::string kept(std::int64_t count, std::size_t all, const std::string& where) {
   return std::to_string(count) + " of " + std::to_string(all) + " samples are done" +
          (count > 0 ? " and kept: " + where : "");
@@ -233,6 +262,7 @@ void run(const Arguments& arguments) {
   const OutputTarget target = arguments.canvas.tiles.empty() ? find_target(arguments.output, info) : OutputTarget{};
   if (on_a_canvas || target.folder.empty()) arguments.folder.require_none(arguments.output);
   if (arguments.bytes) require_bytes(target, info, on_a_canvas, request.seeds.size());
+  if (arguments.frames) require_sheet(target, info, request.seeds.size());
   if (on_a_canvas) return run_on_canvas(arguments, generator, request, target, hash, load_seconds);
   SaveOptions options;
   if (!arguments.grid.empty()) {
@@ -274,6 +304,7 @@ void run(const Arguments& arguments) {
     const auto started = Clock::now();
     describe(drawn);
     save(file, info, drawn, options);
+    if (arguments.frames) write_frames(file, info, drawn);
     write_seconds += seconds_since(started);
   };
 
@@ -301,6 +332,7 @@ void run(const Arguments& arguments) {
     const std::span seeds = std::span(request.seeds).first(static_cast<std::size_t>(report.count));
     Json files = Json::array();
     if (!target.file.empty() && !seeds.empty()) files.push_back(target.file);
+    if (arguments.frames && !seeds.empty()) files.push_back(frames_file(target.file));
     for (const std::uint64_t seed : seeds) {
       if (target.file.empty()) files.push_back(target.file_of(seed));
     }
@@ -325,7 +357,7 @@ void add_generate(CLI::App& app) {
       ->type_name("MODEL");
   command->add_option(
       "-o,--output", arguments->output,
-      "a file (.png, .jpg, .webp, .wav, .npy, .npz), a folder (one file a sample), or a pattern such as "
+      "a file (.png, .jpg, .webp, .apng, .gif, .wav, .npy, .npz), a folder (one file a sample), or a pattern such as "
       "out/{seed:06d}.png");
   command->add_option("-n,--count", arguments->count, "samples, 1 to 10000000 (default: 1; with --grid 64)");
   command->add_option("--seeds", arguments->seeds, "seeds, such as 0-63,99 (default: 0 to count-1)");
@@ -343,6 +375,8 @@ void add_generate(CLI::App& app) {
       ->type_name("[COLUMNS]");
   command->add_option("--noise", arguments->noise,
                       "a .npy of unit Gaussians in place of the seeds' own: float32 [draws, N, ...] or [N, ...]");
+  command->add_flag("--sheet", arguments->frames,
+                    "of clips in one .png, which are a row each: a .json beside it says where each frame lies");
   command->add_flag("--bytes", arguments->bytes,
                     "of a .npz: pictures as bytes [N, H, W, C] in arr_0 and labels in arr_1, as ADM's tools read them");
   command->add_flag("--json", arguments->json, "a report on standard output, and nothing else there");

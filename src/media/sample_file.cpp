@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "array_file.hpp"
+#include "clip_file.hpp"
 #include "midi.hpp"
 #include "onestep/error.hpp"
 #include "roll.hpp"
@@ -22,21 +23,25 @@ struct Extension {
   const char* name;
   FileKind kind;
 };
-constexpr Extension extensions[] = {{".png", FileKind::png},   {".jpg", FileKind::jpeg}, {".jpeg", FileKind::jpeg},
-                                    {".webp", FileKind::webp}, {".wav", FileKind::wav},  {".mid", FileKind::midi},
-                                    {".midi", FileKind::midi}, {".npy", FileKind::npy},  {".npz", FileKind::npz}};
+constexpr Extension extensions[] = {{".png", FileKind::png},   {".jpg", FileKind::jpeg},  {".jpeg", FileKind::jpeg},
+                                    {".webp", FileKind::webp}, {".apng", FileKind::apng}, {".gif", FileKind::gif},
+                                    {".wav", FileKind::wav},   {".mid", FileKind::midi},  {".midi", FileKind::midi},
+                                    {".npy", FileKind::npy},   {".npz", FileKind::npz}};
 
 bool fits(FileKind kind, const SampleFormat& format) {
   const std::int64_t channels = format.shape.at(0);
-  if (format.modality == Modality::music) return true;
+  if (format.modality == Modality::music) return kind != FileKind::apng && kind != FileKind::gif;
   const bool picture = channels == 1 || channels == 3 || channels == 4;
   switch (kind) {
     case FileKind::png:
-      return format.modality == Modality::image && picture;
+      return (format.modality == Modality::image || format.modality == Modality::video) && picture;
     case FileKind::jpeg:
       return format.modality == Modality::image && picture && channels != 4;
     case FileKind::webp:
       return (format.modality == Modality::image || format.modality == Modality::video) && picture;
+    case FileKind::apng:
+    case FileKind::gif:
+      return format.modality == Modality::video && picture;
     case FileKind::wav:
       return format.modality == Modality::audio;
     case FileKind::midi:
@@ -52,7 +57,7 @@ bool fits(FileKind kind, const SampleFormat& format) {
 bool holds_several(FileKind kind, Modality modality) {
   const bool picture = kind == FileKind::png || kind == FileKind::jpeg || kind == FileKind::webp;
   return kind == FileKind::npy || kind == FileKind::npz || modality == Modality::image ||
-         (modality == Modality::music && picture);
+         (modality == Modality::music && picture) || (modality == Modality::video && kind == FileKind::png);
 }
 
 /// `name` is for messages.
@@ -148,9 +153,15 @@ std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format,
     return encode_wav(samples.values.front(), format.shape, format.low, format.high, sample_rate);
   }
   if (format.modality == Modality::video) {
-    std::vector<Picture> frames = to_frames(samples.values.front(), format.shape, format.low, format.high);
-    for (Picture& frame : frames) frame = enlarge(frame, options.enlarge);
-    return encode_webp(frames, format.rate);
+    std::vector<std::vector<Picture>> clips;
+    for (const auto& values : samples.values) {
+      std::vector<Picture>& frames = clips.emplace_back(to_frames(values, format.shape, format.low, format.high));
+      for (Picture& frame : frames) frame = enlarge(frame, options.enlarge);
+    }
+    if (kind == FileKind::png) return encode_png(sprite_sheet(clips), texts);
+    if (kind == FileKind::apng) return encode_apng(clips.front(), format.rate, texts);
+    if (kind == FileKind::gif) return encode_gif(clips.front(), format.rate);
+    return encode_webp(clips.front(), format.rate);
   }
 
   if (count == 0) throw Error(ErrorKind::usage, "a picture of no samples can't be made; give one or more");

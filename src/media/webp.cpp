@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <sstream>
 
+#include "clip_file.hpp"
 #include "onestep/error.hpp"
 #include "picture_bands.hpp"
 
@@ -26,12 +26,7 @@ struct EncoderPicture : WebPPicture {
 }  // namespace
 
 std::vector<std::byte> encode_webp(const std::vector<Picture>& frames, double frame_rate) {
-  if (frames.empty()) throw Error(ErrorKind::usage, "a clip needs at least one frame");
-  if (!(frame_rate > 0 && frame_rate <= 1000)) {
-    std::ostringstream message;
-    message << "frame_rate = " << frame_rate << " must be in (0, 1000] frames/s";
-    throw Error(ErrorKind::usage, message.str());
-  }
+  require_clip(frames, frame_rate);
   const int width = frames.front().width, height = frames.front().height;
   require_picture_size(FileKind::webp, {width, height, frames.front().channels});
   // Timestamps are ints, in milliseconds.

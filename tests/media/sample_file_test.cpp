@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "clip_file.hpp"
 #include "output_file.hpp"
 #include "sound_file.hpp"
 #include "temporary_folder.hpp"
@@ -24,6 +25,8 @@ TEST(FileKind, FollowsTheExtensionInAnyCase) {
   EXPECT_EQ(file_kind("a.Jpeg", image, 9), FileKind::jpeg);
   EXPECT_EQ(file_kind("a.webp", image, 9), FileKind::webp);
   EXPECT_EQ(file_kind("a.webp", clip, 1), FileKind::webp);
+  EXPECT_EQ(file_kind("a.GIF", clip, 1), FileKind::gif);
+  EXPECT_EQ(file_kind("a.png", clip, 9), FileKind::png);
   EXPECT_EQ(file_kind("a.wav", sound, 1), FileKind::wav);
   EXPECT_EQ(file_kind("a.npy", sound, 9), FileKind::npy);
   EXPECT_EQ(file_kind("a.npz", latent, 9), FileKind::npz);
@@ -40,12 +43,18 @@ TEST(FileKind, ThatDoesNotFitListsThoseThatDo) {
   EXPECT_EQ(refusal("a.png", sound, 1),
             "usage: a.png: .png does not hold samples of modality audio and shape [2, 3]; these do: .wav, .npy, .npz");
   EXPECT_EQ(
-      refusal("a.gif", clip, 1),
-      "usage: a.gif: .gif is no kind of file that is known; these are: .png, .jpg, .jpeg, .webp, .wav, .mid, .midi, "
-      ".npy, .npz");
+      refusal("a.bmp", clip, 1),
+      "usage: a.bmp: .bmp is no kind of file that is known; these are: .png, .jpg, .jpeg, .webp, .apng, .gif, .wav, "
+      ".mid, .midi, .npy, .npz");
+  EXPECT_EQ(refusal("a.gif", image, 1),
+            "usage: a.gif: .gif does not hold samples of modality image and shape [1, 2, 2]; these do: .png, .jpg, "
+            ".jpeg, .webp, .npy, .npz");
+  EXPECT_EQ(refusal("a.apng", clip, 2),
+            "usage: a.apng: .apng holds one sample of modality video, not 2; give a file a sample, such as "
+            "{seed:06d}.apng, or .npy or .npz");
   EXPECT_EQ(refusal("sheet", clip, 1),
             "usage: sheet: a name without extension is no kind of file that is known; these are: .png, .jpg, .jpeg, "
-            ".webp, .wav, .mid, .midi, .npy, .npz");
+            ".webp, .apng, .gif, .wav, .mid, .midi, .npy, .npz");
   EXPECT_EQ(refusal("a.png", latent, 1),
             "usage: a.png: .png does not hold samples of modality image and shape [8, 2, 2]; these do: .npy, .npz");
   EXPECT_EQ(refusal("a.jpg", glass, 1),
@@ -112,6 +121,25 @@ TEST(EncodeSamples, KeepsAClipFrameByFrame) {
     for (int i = 0; i < 4; ++i) EXPECT_EQ(pixels[4 * i], values[4 * frame + i]);
   }
   EXPECT_FALSE(WebPAnimDecoderHasMoreFrames(decoder.get()));
+}
+
+TEST(EncodeClips, RefusesWhatNoClipCanBe) {
+  const Picture picture = blank_picture(2, 2, 1);
+  for (const auto encode : {+[](const std::vector<Picture>&frames, double rate) { return encode_apng(frames, rate); },
+                            +[](const std::vector<Picture>&frames, double rate) { return encode_gif(frames, rate); }}) {
+    EXPECT_EQ(error_of([&] { encode({}, 8); }), "usage: a clip needs at least one frame");
+    EXPECT_EQ(error_of([&] { encode({picture}, 1001); }), "usage: frame_rate = 1001 must be in (0, 1000] frames/s");
+    EXPECT_EQ(error_of([&] {
+                encode({picture, blank_picture(2, 3, 1)}, 8);
+              }),
+              "usage: the frames of a clip must be of one size and have as many channels");
+  }
+  EXPECT_EQ(error_of([&] { encode_apng({picture}, 0.01); }),
+            "usage: a frame of an APNG lasts at most 65 s; raise frame_rate");
+  EXPECT_EQ(error_of([&] { encode_gif({picture}, 0.001); }),
+            "usage: a frame of a GIF lasts at most 655 s; raise frame_rate");
+  EXPECT_EQ(error_of([&] { encode_gif({blank_picture(65536, 1, 1)}, 8); }),
+            "usage: 65536 x 1 pixels: a GIF's sides must be at most 65535; write .webp or .apng");
 }
 
 TEST(EncodeWebp, RefusesWhatNoClipCanBe) {
