@@ -100,12 +100,18 @@ class Copies:
         whole = lines(notes_of(songs.rolls.transpose(1, 2, 0), 0))
         self.known = [[np.unique(runs(np.array(line, np.uint64), n)) for n in range(1, 49)] for line in whole]
 
+    @staticmethod
+    def _knows(known: np.ndarray, asked: np.ndarray) -> bool:
+        """Whether any is among those, which are in order."""
+        place = np.searchsorted(known, asked)
+        return bool((known[np.minimum(place, len(known) - 1)] == asked).any())
+
     def longest(self, roll: np.ndarray) -> int:
         """In either part of a window, in notes (chords count as one)."""
         best = 0
         for line, known in zip(lines(notes_of(roll)), self.known):
             tokens = np.array(line, np.uint64)
-            while best < min(len(tokens), len(known)) and np.isin(runs(tokens, best + 1), known[best]).any():
+            while best < min(len(tokens), len(known)) and self._knows(known[best], runs(tokens, best + 1)):
                 best += 1
         return best + 1  # steps from note to note are one fewer than notes
 

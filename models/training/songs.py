@@ -94,8 +94,9 @@ class Songs:
 
     shape = [4, PITCHES, STEPS]
     names = KEYS
-    # As the model file has it. A value is drawn 0 or 1, or nearly so: in between it counts as what it is nearer to.
-    sample = {"modality": "music", "range": [0, 1], "tempo": 100, "lowest_pitch": LOWEST, "thresholds": [0.5, 0.5]}
+    # As the model file has it. A value is drawn 0 or 1, or in between where it might be either; with these thresholds there are as
+    # many notes as in songs.
+    sample = {"modality": "music", "range": [0, 1], "tempo": 100, "lowest_pitch": LOWEST, "thresholds": [0.4, 0.4]}
     noise = (-0.7, 1.4)  # as Pictures.noise: which notes sound is settled between 2 and 0.3, a note's value being 1
     sheet = (4, 6)
     augmented = staticmethod(lambda x: x)  # transposed already; time and pitch have a direction
