@@ -17,7 +17,7 @@ namespace onestep {
 std::vector<std::byte> encode_apng(const std::vector<Picture>& frames, double frame_rate,
                                    const PictureTexts& texts = {});
 
-/// A GIF: exact where the whole clip has at most 255 colours, else of the 255 that a median cut finds. Opacity is kept
+/// A GIF: exact where the whole clip has at most 255 colours, else of 255 that are near. Opacity is kept
 /// as seen (128 and more of 255) or not. Sides in [1, 65535]; times are multiples of 1/100 s; at least 1/655 frames/s.
 std::vector<std::byte> encode_gif(const std::vector<Picture>& frames, double frame_rate);
 
