@@ -4,7 +4,7 @@ import {composed, fileOf, Gone} from './api.js';
 import {choice, chooseModel, labelField, notice, numberField, seedField, sidebar} from './controls.js';
 import {copyButton, debounced, fileName, h, save} from './dom.js';
 import {Player} from './player.js';
-import {bar, barsOf, editor, pieceView, readNotes, writeNotes} from './roll.js';
+import {bar, barsOf, editor, mostBars, pieceView, readNotes, writeNotes} from './roll.js';
 
 export const id = 'music';
 export const title = 'Music';
@@ -48,7 +48,7 @@ export function mount(element, context) {
     pick: (next) => context.go({model: next.name, label: null}),
     fields: (of, chosen) => [
       labelField(of, chosen.label, (label) => context.go({label}), 'Key', keyName),
-      numberField('Bars', 'bars', 1, 1024, (bars) => context.go({bars})),
+      numberField('Bars', 'bars', 1, mostBars, (bars) => context.go({bars})),
       numberField('Tempo', 'tempo', 10, 400, (tempo) => context.go({tempo})),
       seedField((next) => context.go({seed: next}))],
     button: ['Another one', () => context.go({seed: seed + 1})],

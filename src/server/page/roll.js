@@ -4,6 +4,7 @@
 import {h, svg} from './dom.js';
 
 export const bar = 16;
+export const mostBars = 1024;
 const names = ['C', 'C♯', 'D', 'E♭', 'E', 'F', 'F♯', 'G', 'A♭', 'A', 'B♭', 'B'];
 const isBlack = (pitch) => [1, 3, 6, 8, 10].includes(pitch % 12);
 export const nameOf = (pitch) => `${names[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
@@ -33,7 +34,7 @@ export function readNotes(text) {
   return [...(text ?? '').matchAll(/(W*)(P?)(L*)(.)(.)(..)/g)].map(([, far, piano, long, since, length, pitch]) => {
     last += 32 * far.length + parseInt(since, 36);
     return {part: piano ? 'piano' : 'voice', start: last, length: 32 * long.length + parseInt(length, 36) || 1, pitch: parseInt(pitch, 36)};
-  }).filter(({pitch}) => pitch < 128);
+  }).filter((note) => note.pitch < 128 && endOf(note) <= mostBars * bar);
 }
 
 // ---- drawn ----
