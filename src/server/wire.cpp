@@ -18,10 +18,10 @@ struct MediaType {
   const char* name;
   FileKind kind;
 };
-constexpr MediaType all_media_types[] = {{"image/png", FileKind::png},        {"image/webp", FileKind::webp},
-                                         {"image/jpeg", FileKind::jpeg},      {"audio/midi", FileKind::midi},
-                                         {"audio/wav", FileKind::wav},        {"application/x-npz", FileKind::npz},
-                                         {"application/x-npy", FileKind::npy}};
+constexpr MediaType all_media_types[] = {
+    {"image/png", FileKind::png},   {"image/webp", FileKind::webp},       {"image/jpeg", FileKind::jpeg},
+    {"image/apng", FileKind::apng}, {"image/gif", FileKind::gif},         {"audio/midi", FileKind::midi},
+    {"audio/wav", FileKind::wav},   {"application/x-npz", FileKind::npz}, {"application/x-npy", FileKind::npy}};
 
 std::int64_t whole(const std::string& field, const Json& value, std::int64_t low, std::int64_t high) {
   const bool small = !value.is_number_unsigned() || value.get<std::uint64_t>() <= std::uint64_t{1} << 62;

@@ -19,10 +19,13 @@ import unittest
 from pathlib import Path
 
 import numpy
+import torch
 from PIL import Image
 
-from malformed import attack
-from served import Server
+sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
+from malformed import attack  # noqa: E402
+from served import Server  # noqa: E402
+from tiny_models import write  # noqa: E402
 
 try:
     import openai
@@ -425,6 +428,28 @@ class Bounds(unittest.TestCase):
         self.assertEqual(server.end(), 0)
         thread.join()
         self.assertEqual(answers[0][0], 200)
+
+
+class Moves(torch.nn.Module):
+    def forward(self, x, noise):
+        return torch.tanh(x / 80)
+
+
+class Clips(unittest.TestCase):
+    def test_clips_are_had_in_the_kinds_of_files_that_hold_them(self):
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder) / "clips.pt", Moves(), sample={"modality": "video", "shape": [4, 3, 16, 16], "frame_rate": 8},
+                  network={"noise_input": {"kind": "sigma"}, "prediction": {"kind": "denoised"}})
+            server = Server(ONESTEP, str(Path(folder) / "clips.pt"), "--threads", "1")
+            try:
+                for accept, count, kind, start in (("*/*", 1, "image/webp", b"RIFF"), ("image/*", 1, "image/webp", b"RIFF"),
+                                                   ("image/gif", 1, "image/gif", b"GIF89a"), ("image/apng", 1, "image/apng", b"\x89PNG"),
+                                                   ("image/*", 2, "image/png", b"\x89PNG"), ("image/gif, */*;q=0.1", 2, "application/json", b"{")):
+                    status, headers, content = server.ask("POST", "/api/generate", {"count": count}, Accept=accept)
+                    self.assertEqual((status, headers["Content-Type"]), (200, kind), content)
+                    self.assertTrue(content.startswith(start), accept)
+            finally:
+                self.assertEqual(server.end(), 0)
 
 
 class Music(unittest.TestCase):
