@@ -322,7 +322,8 @@ class Hums(nn.Module):
 def plane_model(name, module, shape, role="consistency", labels=0, **sample):
     metadata = {
         "format": 2, "name": name, "role": role, "sample": {"modality": "image", "shape": shape, "range": [-1, 1], **sample},
-        **({"conditions": [{"name": "label", "kind": "class", "count": labels}]} if labels else {}),
+        **({"conditions": [{"name": "label", "kind": "class", **({"count": labels} if isinstance(labels, int) else
+                                                              {"count": len(labels), "names": labels})}]} if labels else {}),
         "network": {"noise_input": {"kind": "sigma"}, "prediction": {"kind": "denoised"}},
         "noise": {"sigma_min": 0.002, "sigma_max": 80.0},
     }
@@ -337,6 +338,29 @@ plane_model("whole", Whole(), [1, 8, 6])
 plane_model("whole-teacher", Whole(), [1, 8, 6], "diffusion")
 plane_model("blurs", Blurs(), [1, "H", "W"], halo=1, default={"H": 16, "W": 16})
 plane_model("hums", Hums(), [2, 12], modality="audio", sample_rate=100)
+
+
+class Beeps(nn.Module):
+    """A tenth of a second of a tone that dies away: its pitch is the label's, its loudness the noise's."""
+
+    def forward(self, x, noise, label):
+        t = torch.arange(800, dtype=torch.float32, device=x.device) / 8000
+        loudness = 0.2 + 0.7 * torch.sigmoid(x[:, 0, :1] / (1 + noise[:, None]))
+        tone = torch.sin(6.2832 * (200 + 50 * label[:, None]) * t[None])
+        return (loudness * torch.exp(-30 * t[None]) * tone)[:, None]
+
+
+class Blinks(nn.Module):
+    """Clips of one colour that changes from frame to frame: which, the label and the noise say."""
+
+    def forward(self, x, noise, label):
+        turn = torch.arange(4, dtype=torch.float32, device=x.device)[None, None, :, None, None] / 4
+        own = x.mean([1, 2, 3, 4], keepdim=True) / noise[:, None, None, None, None] + label[:, None, None, None, None]
+        return torch.sin(6.2832 * (turn + own)) + 0 * x
+
+
+plane_model("beeps", Beeps(), [1, 800], modality="audio", sample_rate=8000, labels=["kick", "snare", "open hat", "closed hat", "bell"])
+plane_model("blinks", Blinks(), [3, 4, 8, 8], modality="video", frame_rate=8, labels=["calm", "wild"])
 
 
 

@@ -838,6 +838,102 @@ class Page(unittest.TestCase):
             self.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
             end()
 
+    # ---- drums and loops ----
+
+    def kit(self):
+        """What the pads say, once all sixteen sound."""
+        self.wait(lambda: len(self.all(".pad:not(.waiting)[aria-label]")) == 16, "sixteen pads")
+        return [pad.get_attribute("aria-label") for pad in self.all(".pad")]
+
+    def played(self):
+        return self.script("return document.getElementById('view').dataset.played")
+
+    def test_sixteen_pads_sound(self):
+        usual, type(self).server = self.server, Server(ONESTEP, "fashion", str(MODELS / "beeps.pt"))
+        try:
+            self.open("?view=drums")
+            self.assertEqual([tab.text for tab in self.all("#tabs a")], ["Pictures", "Backgrounds", "Drums"])
+            first = self.kit()
+            self.assertEqual(first[:6], ["Pad 1: kick, seed 0", "Pad 2: snare, seed 1", "Pad 3: closed hat, seed 2", "Pad 4: open hat, seed 3",
+                                         "Pad 5: bell, seed 4", "Pad 6: kick, seed 5"])
+            self.all(".pad")[1].click()
+            self.wait(lambda: self.played() == "1 snare", "a click sounds")
+            self.keys("q")
+            self.wait(lambda: self.played() == "2 bell", "a key sounds")
+            self.all(".pad")[3].send_keys(Keys.ENTER)
+            self.wait(lambda: self.played() == "3 open hat", "the keyboard's way to press sounds")
+            # Another sound for that pad alone; the link keeps it.
+            self.button("Another one").click()
+            self.wait(lambda: self.kit()[3] == "Pad 4: open hat, seed 1003", "another one")
+            self.assertEqual((self.address()["pads"], self.kit()[:3] + self.kit()[4:]), ("3.1003", first[:3] + first[4:]))
+            self.assertEqual([len(each["seeds"]) for each in self.asked("/api/generate") if each["model"] == "beeps"], [16, 1])
+            wav = self.downloaded(".wav", lambda: self.button(".wav").click()).read_bytes()
+            command = self.command(".tools[role=group]").replace("generate beeps", f"generate {MODELS / 'beeps.pt'}")
+            self.assertEqual(self.run_bytes(command), wav)
+            self.browser.refresh()
+            self.assertEqual(self.kit()[3], "Pad 4: open hat, seed 1003")
+            with zipfile.ZipFile(self.downloaded(".zip", lambda: self.button("Kit as ZIP").click())) as archive:
+                names = archive.namelist()
+                self.assertEqual((len(names), names[3], archive.read(names[3])), (16, "beeps-4-open-hat-1003.wav", wav))
+            # Another kit, by the space bar, and sixteen of one label.
+            self.script("document.activeElement.blur()")
+            self.keys(" ")
+            self.wait(lambda: self.kit()[0] == "Pad 1: kick, seed 16", "another kit")
+            Select(self.one("[name=label]")).select_by_visible_text("bell")
+            self.wait(lambda: all(": bell," in pad for pad in self.kit()), "one label")
+            self.axe_finds_nothing("drums")
+            self.size(390, 844, phone=True)
+            self.open("?view=drums")
+            self.kit()
+            self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), 390, "no wider than the phone")
+        finally:
+            self.browser.get("about:blank")
+            self.requests()
+            self.server.end()
+            type(self).server = usual
+
+    def test_loops_move(self):
+        usual, type(self).server = self.server, Server(ONESTEP, "fashion", str(MODELS / "blinks.pt"))
+        try:
+            self.open("?view=loops&count=5")
+            self.sheet(5)
+            self.assertEqual([name.rsplit(" ", 1)[1] for name in self.names()], ["0", "1", "2", "3", "4"])
+            Select(self.one("[name=label]")).select_by_visible_text("wild")
+            self.wait(lambda: self.sheet(5) and all("wild" in name for name in self.names()), "one label")
+            self.all(".sheet a")[2].click()
+            self.wait(lambda: self.one(".chosen h2").text == "wild, seed 2", "one is chosen")
+            webp = self.downloaded(".webp", lambda: self.button("Animated WebP").click())
+            moving = webp.read_bytes()
+            with Image.open(webp) as clip:
+                self.assertEqual((clip.n_frames, clip.size), (4, (8, 8)))
+                frames = []
+                for at in range(4):
+                    clip.seek(at)
+                    frames.append(numpy.asarray(clip.convert("RGB")).astype(int))
+            self.assertGreater(abs(frames[0] - frames[2]).max(), 20, "it moves")
+            with Image.open(self.downloaded(".png", lambda: self.button("Sprite sheet as PNG").click())) as strip:
+                self.assertEqual(strip.size, (4 * 8, 8), "frame beside frame")
+            command = self.command(".chosen").replace("generate blinks", f"generate {MODELS / 'blinks.pt'}")
+            self.assertEqual(self.run_bytes(command), moving)
+            self.browser.refresh()
+            self.sheet(5)
+            self.assertEqual(self.one(".chosen h2").text, "wild, seed 2")
+            with zipfile.ZipFile(self.downloaded(".zip", lambda: self.button("All as ZIP").click())) as archive:
+                self.assertEqual(len(archive.namelist()), 5)
+            self.axe_finds_nothing("loops")
+        finally:
+            self.browser.get("about:blank")
+            self.requests()
+            self.server.end()
+            type(self).server = usual
+
+    def axe_finds_nothing(self, what):
+        if not AXE_SCRIPT:
+            return
+        self.script(AXE_SCRIPT)
+        result = self.browser.execute_async_script("const done = arguments[0]; axe.run().then(done, (e) => done({violations: [String(e)]}))")
+        self.assertEqual([(each["id"], [node["html"] for node in each["nodes"]][:3]) for each in result["violations"]], [], what)
+
     # ---- the race ----
 
     def test_the_race(self):

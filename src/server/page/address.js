@@ -27,6 +27,7 @@ const fields = {
   bars: whole,
   tempo: whole,        // quarter notes a minute
   freedom: whole,      // of vary, in hundredths
+  pads: String,        // of drums: which pads have another seed (drums.js)
 };
 
 export function read() {
@@ -47,6 +48,6 @@ export function link(state) {
 }
 
 // What belongs to one tab alone.
-export const ofTabs = {at: null, cut: null, seamless: null, paint: null, task: null, motif: null, bars: null, tempo: null, freedom: null};
+export const ofTabs = {at: null, cut: null, seamless: null, paint: null, task: null, motif: null, bars: null, tempo: null, freedom: null, pads: null};
 // An opened picture and all that belongs to it.
 export const closed = {open: null, made: null, tool: null, strength: null, page: null, to: null, part: null, mask: null};

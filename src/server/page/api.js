@@ -97,19 +97,24 @@ async function* events(answer) {
   }
 }
 
-function decoded(base64) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  return new Blob([bytes], {type: 'image/png'});
+// What a sample comes as: pictures, clips, sounds.
+const kinds = {png: 'image/png', webp: 'image/webp', wav: 'audio/wav'};
+
+// A sample with its file as a Blob, under the name of its kind, and as the text that it came as.
+function decoded(data) {
+  const kind = Object.keys(kinds).find((each) => data[each]);
+  const bytes = Uint8Array.from(atob(data[kind]), (character) => character.charCodeAt(0));
+  return {...data, base64: data[kind], [kind]: new Blob([bytes], {type: kinds[kind]})};
 }
 
-// Draws what a request asks for, and hands over each sample as it is finished: {seed, label, label_name, command, png: Blob,
-// base64}. The report comes last. A request with `task` is an edit.
+// Draws what a request asks for, and hands over each sample as it is finished: {seed, label, label_name, command, base64, and
+// png, webp or wav: Blob}. The report comes last. A request with `task` is an edit.
 export async function draw(request, {signal, sample, progress, preview} = {}) {
   const answer = await call(request.task ? '/api/edit' : '/api/generate', {body: request, accept: 'text/event-stream', signal});
   let report = null;
   for await (const [name, data] of events(answer)) {
-    if (name === 'sample') sample?.({...data, base64: data.png, png: decoded(data.png)});
-    if (name === 'preview') preview?.({...data, png: decoded(data.png)});
+    if (name === 'sample') sample?.(decoded(data));
+    if (name === 'preview') preview?.(decoded(data));
     if (name === 'progress') progress?.(data);
     if (name === 'error') throw new Refusal(data.error.message, 500, 1);
     if (name === 'done') report = data;  // read to the end, so that the connection serves the next request too

@@ -57,7 +57,8 @@ export function picker(caption, name, choices, change) {
 
 function kind(model) {
   if (model.music) return `one step, ${model.music.pitches} pitches`;
-  const size = model.shape.slice(1).reverse().join(' × ');
+  const size = model.modality === 'audio' ? `${+(model.shape.at(-1) / model.rate).toPrecision(2)} s` :
+    `${model.shape.slice(-2).reverse().join(' × ')}${model.modality === 'video' ? `, ${model.shape[1]} frames` : ''}`;
   return `${model.role === 'diffusion' ? 'diffusion' : 'one step'}, ${size}`;
 }
 
@@ -115,7 +116,7 @@ export function chooseModel(models, name) {
 // can, so that who holds one with the keyboard holds it still.
 export function sidebar({models, pick, fields, button: [text, press], more = []}) {
   const cards = picker('Model', 'model', models.map((model) => ({
-    value: model.name, title: model.name, remark: kind(model), request: !model.music && {model: model.name, seeds: [model.label_count > 3 ? 3 : 0]}})),
+    value: model.name, title: model.name, remark: kind(model), request: model.modality === 'image' && {model: model.name, seeds: [model.label_count > 3 ? 3 : 0]}})),
   (name) => pick(models.find((model) => model.name === name)));
   const ofModel = h('div', {class: 'fields'});
   const element = h('aside', {class: 'side', 'aria-label': 'What to draw'}, models.length > 1 && cards.element, ofModel,

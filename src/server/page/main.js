@@ -7,12 +7,14 @@ import * as address from './address.js';
 import {healthy, models as askModels, onGone, Refusal} from './api.js';
 import {notice} from './controls.js';
 import {delay, h} from './dom.js';
+import * as drums from './drums.js';
+import * as loops from './loops.js';
 import * as music from './music.js';
 import * as pictures from './pictures.js';
 import * as plane from './plane.js';
 import * as race from './race.js';
 
-const tabs = [pictures, plane, music, race];
+const tabs = [pictures, plane, music, drums, loops, race];
 
 const view = document.getElementById('view');
 const nav = document.getElementById('tabs');
