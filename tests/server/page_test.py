@@ -852,8 +852,8 @@ class Page(unittest.TestCase):
         usual, type(self).server = self.server, Server(ONESTEP, "fashion", str(MODELS / "beeps.pt"))
         try:
             self.open("?view=drums")
-            self.assertEqual([tab.text for tab in self.all("#tabs a")], ["Pictures", "Backgrounds", "Drums"])
             first = self.kit()
+            self.assertEqual([tab.text for tab in self.all("#tabs a")], ["Pictures", "Backgrounds", "Drums"])
             self.assertEqual(first[:6], ["Pad 1: kick, seed 0", "Pad 2: snare, seed 1", "Pad 3: closed hat, seed 2", "Pad 4: open hat, seed 3",
                                          "Pad 5: bell, seed 4", "Pad 6: kick, seed 5"])
             self.all(".pad")[1].click()
