@@ -63,7 +63,8 @@ TEST(ReferenceSet, OfOtherPicturesIsRefusedByName) {
   EXPECT_EQ(refusal(folder.path(), glass).substr(0, 27), "/a.png: has no opacity, but");
   EXPECT_EQ(refusal(folder.path(), {Modality::image, {3, 2, 2}}),
             "/a.png: has 2 x 1 pixels, but must have 2 x 2; resize it");
-  EXPECT_EQ(refusal(folder.path(), sound), ": a folder holds pictures, but the samples are to be audio");
+  EXPECT_EQ(refusal(folder.path(), sound),
+            ": a folder holds pictures, but the samples are to be audio; give them as .npy or .npz");
   put_picture(folder / "a.png", 4, {255, 0, 51, 255, 0, 0, 0, 0});
   EXPECT_EQ(read_reference_set(folder.path(), glass, 9), (Values{1, 0, 0, 0, 0.2F, 0, 1, 0}));
   std::filesystem::remove(folder / "a.png");
