@@ -47,6 +47,7 @@ FIGURES = [
      [".world[aria-busy=false]", ".palette .cards label:nth-last-child(2) img[src]"]),
     (("songs",), f"?view=music&task=continue&bars=16&motif={MOTIF}",
      [("page-music.png", 1280, 900, False, False), ("page-music-phone.png", 390, 844, True, True)], [".piece-roll:not(.waiting) .note"]),
+    (("drums",), "?view=drums", [("page-drums.png", 1280, 840, False, False)], [".pads:not(:has(.waiting)) .pad:last-child[aria-label]"]),
 ]
 
 folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"

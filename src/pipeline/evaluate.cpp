@@ -211,7 +211,7 @@ FeatureMoments Evaluator::moments(EvaluatedSet set) {
 
 Evaluation Evaluator::evaluate(const OnProgress& on_progress, std::stop_token stop) {
   Parts& parts = *parts_;
-  auto& [samples, reference, floor] = parts.sides;
+  Side &samples = parts.sides[0], &reference = parts.sides[1], &floor = parts.sides[2];
   const EvaluateOptions& options = parts.options;
   Evaluation result;
   const auto run = [&] {

@@ -16,7 +16,7 @@ const keys = ['Digit1', 'Digit2', 'Digit3', 'Digit4', 'KeyQ', 'KeyW', 'KeyE', 'K
 const pads = keys.length;
 // A kit, for models that know these; the others of a model follow.
 const usual = ['kick', 'snare', 'closed hat', 'open hat', 'clap', 'rim', 'tom', 'crash', 'ride', 'cowbell', 'shaker', 'tambourine', 'conga',
-  'clave block', 'agogo bell', 'triangle'];
+  'clave block', 'whistle', 'triangle'];
 const apart = 1000;  // seeds between the sounds that one pad tries
 
 // A closed hi-hat ends an open one.
