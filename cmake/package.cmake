@@ -14,7 +14,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${TORCH_INSTALL_PREFIX}/lib)
 # To build with the libraries: what onestepConfig.cmake looks for.
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS
-    "g++, cmake, pkg-config, libexif-dev, libgif-dev, libhwy-dev, libjpeg-dev, libpng-dev, libsndfile1-dev, libwebp-dev, libzip-dev, zlib1g-dev")
+    "g++, cmake, pkg-config, libdeflate-dev, libexif-dev, libgif-dev, libhwy-dev, libjpeg-dev, libpng-dev, libsndfile1-dev, libwebp-dev, libzip-dev, zlib1g-dev")
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_ONESTEP_LAUNCHER ${PROJECT_BINARY_DIR}/onestep.sh)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/onestep.sh.in ${CPACK_ONESTEP_LAUNCHER} @ONLY)

@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: installs what is missing, $more_packages too, sets $python and $torch. Not run by
-# itself.
+# itself. $more_options: for CMake.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,7 +8,7 @@ fail() { echo "onestep: $*" >&2; exit 1; }
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then as_root=(sudo); fi
 
-packages=(g++ cmake ninja-build pkg-config libcpp-httplib-dev libeigen3-dev libcli11-dev libexif-dev libfluidsynth-dev libgif-dev libgtest-dev libhwy-dev libjpeg-dev libpng-dev libsndfile1-dev libssl-dev libstb-dev libwebp-dev libzip-dev midicsv nlohmann-json3-dev zlib1g-dev timgm6mb-soundfont dataset-fashion-mnist clang-format "${more_packages[@]}")
+packages=(g++ cmake ninja-build pkg-config libcpp-httplib-dev libeigen3-dev libcli11-dev libdeflate-dev libexif-dev libfluidsynth-dev libgif-dev libgtest-dev libhwy-dev libjpeg-dev libpng-dev libsndfile1-dev libssl-dev libstb-dev libwebp-dev libzip-dev midicsv nlohmann-json3-dev zlib1g-dev timgm6mb-soundfont dataset-fashion-mnist clang-format "${more_packages[@]}")
 missing=()
 for package in "${packages[@]}"; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")
@@ -33,7 +33,7 @@ torch=${ONESTEP_TORCH:-$("$python" -c 'import torch; print(torch.utils.cmake_pre
 
 # build PRESET [TARGET]: as CMakePresets.json has it, or one target of it.
 build() {
-  cmake --preset "$1" -DCMAKE_PREFIX_PATH="$torch" -DPython3_EXECUTABLE="$python" >build.log 2>&1 ||
+  cmake --preset "$1" -DCMAKE_PREFIX_PATH="$torch" -DPython3_EXECUTABLE="$python" "${more_options[@]}" >build.log 2>&1 ||
     { cat build.log >&2; fail "cmake could not configure the build"; }
   cmake --build --preset "$1" ${2:+--target "$2"}
 }

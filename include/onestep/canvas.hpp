@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -111,6 +112,15 @@ class Canvas {
 /// region and save do; usage for models of sound and clips, and for options that make a grid.
 bool save_region(const std::string& file, const Canvas& canvas, const Rectangle& rectangle,
                  const SaveOptions& options = {}, const OnProgress& on_progress = {}, std::stop_token stop = {});
+
+/// The bands in which save_region draws and writes a part of a plane, from top to bottom: cut where its tiles are.
+/// Several processes can each draw some of them.
+std::vector<Rectangle> bands_of(const Canvas& canvas, const Rectangle& rectangle);
+
+/// save_region of what was drawn before: band(i) returns the values of the i-th of bands_of, [C, height, width] in C
+/// order, as Canvas::region made them. The same bytes. Throws Error as save_region, usage for another number of values.
+void save_bands(const std::string& file, const Canvas& canvas, const Rectangle& rectangle,
+                const std::function<std::vector<float>(std::size_t i)>& band, const SaveOptions& options = {});
 
 /// Throws Error, usage or file, unless save_region could write there: to be asked before anything is drawn.
 void require_savable(const std::string& file, const Canvas& canvas, const Rectangle& rectangle);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -82,6 +83,11 @@ class Evaluator {
   /// Moments in place of a reference: the Frechet distance alone is then known. Throws Error (usage) on moments that
   /// are none.
   void set_reference(FeatureMoments moments);
+
+  /// Where each of several processes was given a part of a set: from then on the set is what all of them were given.
+  /// `sum` adds up numbers over the processes, in place, such as by MPI_Allreduce. All of them are to call it, with
+  /// moments_only, when all is added. Throws Error (usage), and what `sum` throws.
+  void sum_over_processes(EvaluatedSet set, const std::function<void(std::span<double> numbers)>& sum);
 
   /// Of all that was added to a set, two samples or more. Throws Error (usage).
   FeatureMoments moments(EvaluatedSet set);

@@ -76,10 +76,11 @@ class FeaturesAndLogits(nn.Module):
         return features, self.classifier.out(features)
 
 
-def write_features(file: Path) -> None:
+def write_features(file: Path, network: Classifier | None = None, shape: tuple[int, ...] = (1, 28, 28)) -> None:
+    """Features and logits as TorchScript; of the committed classifier of garments, or another."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")
-        torch.jit.save(torch.jit.trace(FeaturesAndLogits(load()), torch.zeros(2, 1, 28, 28)), str(file))
+        torch.jit.save(torch.jit.trace(FeaturesAndLogits(network or load()), torch.zeros(2, *shape)), str(file))
 
 
 def changed(x: Tensor) -> Tensor:

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Measures samples against real garments: python models/training/evaluate.py CHECKPOINT|SAMPLES.npz ...
 
-Fréchet distance (Heusel et al. 2017), precision and recall (Kynkäänniemi et al. 2019) in the features of the committed
-classifier; the share of samples that it gives the label they were asked for; and how near samples come to the training
-pictures. Samples become bytes first, as in a user's PNG.
+What `onestep evaluate` says of them in the features of the committed classifier (docs/evaluation.md), and how near samples come
+to the training pictures. Samples become bytes first, as in a user's PNG.
 """
 
 import argparse
@@ -20,30 +19,14 @@ import classifier
 import data
 from checkpoint import config_of, load
 from diffusion import SIGMA_MAX, SIGMA_MIN, Denoiser, heun, karras_levels
+from measure import Measure
 
 HEUN_LEVELS = {79: 40, 35: 18, 9: 5}  # calls: levels
-
-
-def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) of Gaussians fitted to features [N, D] (Heusel et al. 2017, Eq. 6)."""
-    a, b = a.double(), b.double()
-    values, vectors = torch.linalg.eigh(torch.cov(a.T))
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    # (A B)^(1/2) has the trace of (A^(1/2) B A^(1/2))^(1/2), which is symmetric.
-    cross = torch.linalg.eigvalsh(root @ torch.cov(b.T) @ root).clamp(min=0).sqrt().sum()
-    return float((a.mean(0) - b.mean(0)).square().sum() + torch.cov(a.T).trace() + torch.cov(b.T).trace() - 2 * cross)
 
 
 def nearest(points: Tensor, among: Tensor, k: int) -> Tensor:
     """Distance of every point to the k-th nearest `among`, [N]; k = 1 is the nearest."""
     return torch.cat([torch.cdist(part, among).kthvalue(k, dim=1).values for part in points.split(500)])
-
-
-def coverage(points: Tensor, among: Tensor, k: int = 3) -> float:
-    """Share of `points` inside the balls around `among` that reach to each one's k-th neighbour (Kynkäänniemi et al.
-    2019, Eq. 1 and 2): precision of samples among real pictures, recall of real pictures among samples."""
-    radius = nearest(among, among, k + 1)  # the first neighbour is the point itself
-    return sum(int((torch.cdist(part, among) <= radius).any(1).sum()) for part in points.split(500)) / len(points)
 
 
 def to_bytes(x: Tensor) -> Tensor:
@@ -54,24 +37,9 @@ class Judge:
     """The real pictures, seen through the classifier."""
 
     def __init__(self, count: int):
-        self.classifier = classifier.load()
         self.train, self.test = data.fashion_mnist("train"), data.fashion_mnist("t10k")
-        self.real = self.features(self.test.pixels)[0]
+        self.measure = Measure(classifier.load(), self.test.pixels, self.test.labels)
         self.count = count
-
-    def features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [N, 128] and the label given [N]."""
-        with torch.no_grad():
-            maps = [self.classifier.features(part.float() / 127.5 - 1) for part in pixels.split(500)]
-            features = torch.cat(maps)
-            return features, self.classifier.out(features).argmax(1)
-
-    def measure(self, pixels: Tensor, labels: Tensor) -> dict:
-        features, given = self.features(pixels)
-        return {"frechet": round(frechet_distance(features, self.real), 4),
-                "precision": round(coverage(features, self.real), 4),
-                "recall": round(coverage(self.real, features), 4),
-                "agreement": round(float((given == labels).float().mean()), 4)}
 
     def floor(self) -> dict:
         """Training pictures in place of samples."""

@@ -2,9 +2,8 @@
 """Measures regions of materials against real ones: python models/training/evaluate_materials.py --data FOLDER WHAT...
 
 WHAT is a checkpoint, of which regions are drawn here, or a folder with a folder of pictures for each label, however they
-were drawn. Regions are cut into 64x64 crops. In the features of the committed classifier: Fréchet distance (Heusel et al. 2017),
-precision and recall (Kynkäänniemi et al. 2019) against crops of the held-out files, and agreement, the share of crops that it
-gives the class, a folder of FOLDER, of the label they were asked for. Beside it: how near crops come to the training pictures, and whether the tiles that a
+were drawn. Regions are cut into 64x64 crops, which `onestep evaluate` measures against crops of the held-out files, in the features of
+the committed classifier of classes, a folder of FOLDER each (docs/evaluation.md). Beside it: how near crops come to the training pictures, and whether the tiles that a
 region was drawn in show in its autocorrelation.
 """
 
@@ -21,8 +20,9 @@ import checkpoint
 import classifier
 from data import PICTURES
 from diffusion import SIGMA_MAX, Denoiser, heun, karras_levels
-from evaluate import HEUN_LEVELS, coverage, frechet_distance, to_bytes
+from evaluate import HEUN_LEVELS, to_bytes
 from materials import Materials, cut
+from measure import Measure
 
 COARSE = 4  # pixels a side that are averaged before crops are compared with the training pictures
 
@@ -102,32 +102,27 @@ class Judge:
         self.train, self.held_out = (Materials(folder, part, power=0) for part in ("train", "held_out"))
         self.names = self.train.names
         self.real, self.real_labels = self.crops(self.held_out)
-        self.real_features = self.features(self.real)[0]
+        self.of_real = Measure(self.classifier, self.real, self.real_labels)
 
     def crops(self, pictures: Materials) -> tuple[Tensor, Tensor]:
         x, labels = pictures.squares(self.count)
         return to_bytes(x), labels
 
-    def features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [N, 128] and the label given [N]."""
+    def given(self, pixels: Tensor) -> Tensor:
+        """The class that each is given, [N]."""
         with torch.no_grad():
-            features = torch.cat([self.classifier.features(part.float() / 127.5 - 1) for part in pixels.split(500)])
-            return features, self.classifier.out(features).argmax(1)
+            return torch.cat([self.classifier(part.float() / 127.5 - 1).argmax(1) for part in pixels.split(500)])
 
     def agreement(self, pixels: Tensor, labels: Tensor, classes: Tensor) -> Tensor:
         """A label at a time; classes: of every label."""
-        right = (self.features(pixels)[1] == classes[labels]).float()
+        right = (self.given(pixels) == classes[labels]).float()
         return torch.stack([right[labels == label].mean() for label in range(len(classes))])
 
     def measure(self, pixels: Tensor, classes: Tensor) -> dict:
         """Of `count` crops at most."""
         index = torch.randperm(len(pixels))[:self.count]
         pixels, classes = pixels[index], classes[index]
-        features, given = self.features(pixels)
-        return {"crops": len(pixels), "frechet": round(frechet_distance(features, self.real_features), 3),
-                "precision": round(coverage(features, self.real_features), 3),
-                "recall": round(coverage(self.real_features, features), 3),
-                "agreement": round(float((given == classes).float().mean()), 3)}
+        return {"crops": len(pixels), **self.of_real(pixels, classes)}
 
     def copies(self, pixels: Tensor, count: int) -> dict:
         """Distances of `count` crops against those of held-out ones: median, first percentile, and the share of crops below the
@@ -191,7 +186,7 @@ def main() -> None:
             f"{name:24s} " + "  ".join(f"{k} {v}" for k, v in values.items())
         print(line, flush=True)
 
-    show("held-out files", {"agreement": round(float((judge.features(judge.real)[1] == judge.real_labels).float().mean()), 3)})
+    show("held-out files", {"agreement": round(float((judge.given(judge.real) == judge.real_labels).float().mean()), 3)})
     show("training (the floor)", judge.measure(*judge.crops(judge.train)))
     real_agreement = judge.agreement(judge.real, judge.real_labels, torch.arange(len(judge.names)))[classes]
     for what in options.what:

@@ -6,11 +6,13 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 #include "arguments.hpp"
 #include "onestep/request_json.hpp"
 #include "output_file.hpp"
 #include "picture_file.hpp"
+#include "request_part.hpp"
 #include "require.hpp"
 #include "seconds_since.hpp"
 
@@ -162,6 +164,79 @@ class TilePyramid {
   int deepest_ = 0;
 };
 
+/// A picture that is drawn in bands, some of them by this process: they lie in a folder, a file each, until all of them
+/// are there. A band is float32, as Canvas::region has it.
+class BandedPicture {
+ public:
+  BandedPicture(const BulkTask& task, const Canvas& canvas, const Request& request, const Json& canvas_facts,
+                const std::string& file, const Rectangle& rectangle)
+      : canvas_(canvas), file_(file), rectangle_(rectangle), bands_(bands_of(canvas, rectangle)) {
+    Json facts = facts_of({task.generator, request, task.hash, task.arguments, task.device, task.compiled, task.quiet},
+                          "bands of " + fs::path(file).extension().string());
+    facts["canvas"] = canvas_facts;
+    run_.folder = file + ".unfinished";
+    run_.facts = std::move(facts);
+    run_.shard = task.arguments.part();
+    run_.count = bands_.size();
+    run_.place = [seed = request.seeds.front()](std::size_t band) {
+      char name[32];
+      std::snprintf(name, sizeof name, "%07zu.part", band);
+      return ItemPlace{seed, name};
+    };
+  }
+
+  /// This process's bands that are not there. bar: shows them, and afterwards how far the other ranks are. false:
+  /// stopped.
+  bool draw(bool resume, bool quiet, Progress progress, std::optional<RunBar>& bar, Interrupt& interrupt) {
+    run_.checked = [&] {
+      interrupt.poll();
+      if (interrupt.token().stop_requested()) throw StoppedByUser{run_.folder + " is as it was"};
+    };
+    SampleFolder folder(run_, resume);
+    const std::vector<std::size_t> missing = folder.missing_blocks();
+    bar.emplace(folder, 1, 0, quiet);
+    progress.calls = static_cast<std::int64_t>(missing.size());
+    for (const std::size_t band : missing) {
+      const Region region = canvas_.region(
+          bands_[band], [&](const Progress&) { interrupt.poll(); }, interrupt.token());
+      if (region.stopped) return false;
+      folder.add({{band, std::nullopt, false}}, [&](std::size_t) {
+        const auto bytes = std::as_bytes(std::span(region.values));
+        return std::vector<std::byte>(bytes.begin(), bytes.end());
+      });
+      ++progress.calls_done;
+      bar->show(progress);
+    }
+    return true;
+  }
+
+  /// When this process has drawn its own. false: it is for another to finish it.
+  bool finish(const SaveOptions& options, std::optional<RunBar>& bar) {
+    if (!ends_run(run_, [&] { bar->show_again(); })) return false;
+    const auto band = [&](std::size_t i) {
+      const std::string part = run_.folder + "/" + run_.place(i).file;
+      std::ifstream stream(part, std::ios::binary);
+      std::vector<float> values(static_cast<std::size_t>(canvas_.info().data.shape[0] * bands_[i].height) *
+                                static_cast<std::size_t>(bands_[i].width));
+      if (!stream.read(reinterpret_cast<char*>(values.data()),
+                       static_cast<std::streamsize>(values.size() * sizeof(float))))
+        throw Error(ErrorKind::file, part + ": can't be read");
+      return values;
+    };
+    save_bands(file_, canvas_, rectangle_, band, options);
+    std::error_code left;
+    fs::remove_all(run_.folder, left);
+    return true;
+  }
+
+ private:
+  const Canvas& canvas_;
+  std::string file_;
+  Rectangle rectangle_;
+  std::vector<Rectangle> bands_;
+  SampleFolder::Run run_;
+};
+
 }  // namespace
 
 std::string colour_text(std::int64_t label) {
@@ -229,9 +304,11 @@ void require_pictures(const ModelInfo& info) {
 }
 
 CanvasOutput draw_canvases(
-    const Generator& generator, const Request& request, const CanvasArguments& arguments,
+    const BulkTask& task, const CanvasArguments& arguments,
     const std::function<std::string(std::uint64_t seed)>& file_of,
-    const std::function<std::vector<std::pair<std::string, std::string>>(nlohmann::ordered_json)>& texts, bool quiet) {
+    const std::function<std::vector<std::pair<std::string, std::string>>(nlohmann::ordered_json)>& texts) {
+  const Generator& generator = task.generator;
+  const Request& request = task.request;
   const ModelInfo& info = generator.info();
   require_pictures(info);
   CanvasOutput output;
@@ -255,14 +332,16 @@ CanvasOutput draw_canvases(
     options.label_map = read_label_map(arguments.label_map, place, info);
   }
   const auto canvas_of = [&](std::size_t i) {
-    Request one = request;
-    one.seeds = {request.seeds[i]};
-    if (!request.labels.empty()) one.labels = {request.labels[i % request.labels.size()]};
-    if (!request.tokens.empty()) one.tokens = {request.tokens[i % request.tokens.size()]};
+    const Request one = part_of(request, info, places_from(i, 1));
     return std::pair(Canvas(generator, one, options), one);
   };
   if (!arguments.tiles.empty() && request.seeds.size() > 1)
     refuse("--tiles holds the plane of one seed, not of " + std::to_string(request.seeds.size()));
+  const Rank rank = this_rank();
+  const bool in_bands = task.arguments.resume || rank.count > 1;
+  if (!arguments.tiles.empty()) task.arguments.require_none("--tiles " + arguments.tiles);
+  if (task.arguments.keep_going || !task.arguments.shard.empty())
+    refuse("--keep-going and --shard are for samples; a picture with --size is shared by the ranks of mpirun");
 
   // All that can go wrong is found before anything is drawn.
   for (std::size_t i = 0; i < std::min<std::size_t>(request.seeds.size(), 1); ++i) {
@@ -270,47 +349,78 @@ CanvasOutput draw_canvases(
     if (arguments.tiles.empty()) require_savable(file_of(request.seeds[i]), canvas, output.rectangle);
   }
 
-  Interrupt interrupt;
-  ProgressBar bar(quiet);
-  output.labels = Json::array();
-  const auto started = Clock::now();
-  for (std::size_t i = 0; i < request.seeds.size() && !output.stopped; ++i) {
-    const auto [canvas, one] = canvas_of(i);
-    output.report = canvas.report();
+  const auto described = [&](const CanvasReport& report, const Request& one) {
     Json made{{"model", info.name},
-              {"sampler", output.report.sampler},
+              {"sampler", report.sampler},
               {"options", parts_of(request.sampler).options},
-              {"levels", output.report.levels},
+              {"levels", report.levels},
               {"seeds", one.seeds},
-              {"labels", Json::array({output.report.label ? Json(*output.report.label) : Json()})}};
+              {"labels", Json::array({report.label ? Json(*report.label) : Json()})}};
     Request again = one;
-    if (output.report.label) again.labels = {*output.report.label};
+    if (report.label) again.labels = {*report.label};
     made["request"] = Json::parse(to_json(again, info));
     made["canvas"] = facts_of(output, arguments.seamless);
     if (!arguments.label_map.empty()) made["canvas"]["label_map"] = arguments.label_map;
     SaveOptions save;
     save.texts = texts(std::move(made));
-
-    const auto seeds = static_cast<std::int64_t>(request.seeds.size()), before = static_cast<std::int64_t>(i);
-    if (arguments.tiles.empty()) {
-      const OnProgress on_progress = [&](const Progress& one_of_all) {
-        interrupt.poll();
-        bar.show({before * one_of_all.calls + one_of_all.calls_done, seeds * one_of_all.calls, before, seeds});
-      };
-      const std::string file = file_of(request.seeds[i]);
-      output.stopped = !save_region(file, canvas, output.rectangle, save, on_progress, interrupt.token());
-      if (!output.stopped) output.files.push_back(file);
-    } else {
-      TilePyramid tiles(canvas, output.rectangle, arguments.tiles, save.texts);
-      std::int64_t done = 0;
-      const auto on_tile = [&] { bar.show({++done, tiles.count(), done, tiles.count()}); };
-      output.stopped = !tiles.write(
-          on_tile, [&](const Progress&) { interrupt.poll(); }, interrupt.token());
-      output.files.push_back(arguments.tiles);
-    }
-    if (output.stopped) break;
+    return save;
+  };
+  const auto done = [&](const CanvasReport& report, const std::string& file) {
     ++output.finished;
-    output.labels.push_back(output.report.label ? Json(*output.report.label) : Json());
+    output.files.push_back(file);
+    output.labels.push_back(report.label ? Json(*report.label) : Json());
+  };
+
+  Interrupt interrupt;
+  output.labels = Json::array();
+  const auto started = Clock::now();
+  const std::size_t count = request.seeds.size();
+  const auto seeds = static_cast<std::int64_t>(count);
+  if (in_bands) {
+    std::optional<RunBar> bar;
+    const auto picture_of = [&](std::size_t i, const Canvas& canvas, const Request& one) {
+      output.report = canvas.report();
+      Json facts = facts_of(output, arguments.seamless);
+      if (!arguments.label_map.empty()) facts["label_map"] = sha256_of_files({arguments.label_map});
+      if (!arguments.label_map_place.empty()) facts["label_map_place"] = arguments.label_map_place;
+      return BandedPicture(task, canvas, one, facts, file_of(request.seeds[i]), output.rectangle);
+    };
+    // All pictures are drawn before the first is finished: a rank does not wait for others between two pictures.
+    for (std::size_t i = 0; i < count && !output.stopped; ++i) {
+      const auto [canvas, one] = canvas_of(i);
+      output.stopped =
+          !picture_of(i, canvas, one)
+               .draw(task.arguments.resume, task.quiet, {0, 0, static_cast<std::int64_t>(i), seeds}, bar, interrupt);
+    }
+    for (std::size_t i = 0; i < count && !output.stopped; ++i) {
+      const auto [canvas, one] = canvas_of(i);
+      if (picture_of(i, canvas, one).finish(described(canvas.report(), one), bar))
+        done(canvas.report(), file_of(request.seeds[i]));
+    }
+  } else {
+    ProgressBar bar(task.quiet);
+    for (std::size_t i = 0; i < count && !output.stopped; ++i) {
+      const auto [canvas, one] = canvas_of(i);
+      output.report = canvas.report();
+      const SaveOptions save = described(canvas.report(), one);
+      const auto before = static_cast<std::int64_t>(i);
+      std::string file = arguments.tiles;
+      if (arguments.tiles.empty()) {
+        const OnProgress on_progress = [&](const Progress& one_of_all) {
+          interrupt.poll();
+          bar.show({before * one_of_all.calls + one_of_all.calls_done, seeds * one_of_all.calls, before, seeds});
+        };
+        file = file_of(request.seeds[i]);
+        output.stopped = !save_region(file, canvas, output.rectangle, save, on_progress, interrupt.token());
+      } else {
+        TilePyramid tiles(canvas, output.rectangle, arguments.tiles, save.texts);
+        std::int64_t tile = 0;
+        const auto on_tile = [&] { bar.show({++tile, tiles.count(), tile, tiles.count()}); };
+        output.stopped = !tiles.write(
+            on_tile, [&](const Progress&) { interrupt.poll(); }, interrupt.token());
+      }
+      if (!output.stopped) done(canvas.report(), file);
+    }
   }
   output.seconds = seconds_since(started);
   return output;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bulk.hpp"
 #include "onestep/canvas.hpp"
 #include "terminal.hpp"
 
@@ -37,12 +38,13 @@ struct CanvasOutput {
 /// Throws Error (usage) unless the model makes pictures: --size is of these.
 void require_pictures(const ModelInfo& info);
 
-/// Draws the plane of every seed of the request to file_of(seed), or, with --tiles, of its one seed to a folder. texts
-/// makes of these facts what a picture says of itself.
+/// Draws the plane of every seed of the task's request to file_of(seed), or, with --tiles, of its one seed to a folder.
+/// With --resume, and as ranks of mpirun, which share its bands, the bands of a picture lie in the folder
+/// FILE.unfinished until all are there. texts makes of these facts what a picture says of itself.
 CanvasOutput draw_canvases(
-    const Generator& generator, const Request& request, const CanvasArguments& arguments,
+    const BulkTask& task, const CanvasArguments& arguments,
     const std::function<std::string(std::uint64_t seed)>& file_of,
-    const std::function<std::vector<std::pair<std::string, std::string>>(nlohmann::ordered_json)>& texts, bool quiet);
+    const std::function<std::vector<std::pair<std::string, std::string>>(nlohmann::ordered_json)>& texts);
 
 /// The colour that stands for a label in a --label-map: "#rrggbb".
 std::string colour_text(std::int64_t label);

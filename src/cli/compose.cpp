@@ -7,6 +7,7 @@
 #include "commands.hpp"
 #include "grammar.hpp"
 #include "midi.hpp"
+#include "new_paths.hpp"
 #include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
 #include "output_target.hpp"
@@ -105,7 +106,8 @@ void run(const Arguments& arguments) {
                                       "; give a folder, or a pattern such as out/{seed:06d}.mid");
   }
   Interrupt interrupt;
-  const NewFolder folder(target.new_folder);
+  NewPaths made;
+  if (!target.new_folder.empty()) made.make_folder(target.new_folder);
   require_savable(target.file_of(seeds.front()), info, 1);
   SaveOptions options{.tempo = arguments.tempo ? arguments.tempo : given.tempo, .soundfont = arguments.soundfont};
   require_tempo(options.tempo.value_or(info.data.rate));

@@ -17,6 +17,7 @@
 #include "output_file.hpp"
 #include "picture_file.hpp"
 #include "provenance.hpp"
+#include "ranks.hpp"
 #include "sample_source.hpp"
 #include "terminal.hpp"
 
@@ -92,13 +93,22 @@ bool holds_moments(const std::string& file) {
   return has("mu") && has("sigma") && !has("samples") && !has("arr_0");
 }
 
+/// Each label's name, and how many labels before it have the same.
+std::vector<std::pair<std::string, std::int64_t>> numbered(const std::vector<std::string>& names) {
+  std::vector<std::pair<std::string, std::int64_t>> all;
+  std::map<std::string, std::int64_t> seen;
+  for (const std::string& name : names) all.emplace_back(name, seen[name]++);
+  return all;
+}
+
 /// The label of the reference by that of the samples, where both name theirs.
 std::function<std::int64_t(std::int64_t)> translation(const SampleSource& from, const SampleSource& to) {
   if (from.label_names.empty() || to.label_names.empty()) return [](std::int64_t label) { return label; };
+  const auto others = numbered(to.label_names);
   std::vector<std::int64_t> translated;
-  for (const std::string& name : from.label_names) {
-    const auto found = std::find(to.label_names.begin(), to.label_names.end(), name);
-    translated.push_back(found == to.label_names.end() ? -1 : found - to.label_names.begin());
+  for (const auto& name : numbered(from.label_names)) {
+    const auto found = std::find(others.begin(), others.end(), name);
+    translated.push_back(found == others.end() ? -1 : found - others.begin());
   }
   if (std::all_of(translated.begin(), translated.end(), [](std::int64_t label) { return label < 0; })) {
     throw Error(ErrorKind::usage, "no label of " + from.name + ", such as " + from.label_names.front() +
@@ -106,6 +116,13 @@ std::function<std::int64_t(std::int64_t)> translation(const SampleSource& from, 
                                       "; name the folders alike");
   }
   return [translated](std::int64_t label) { return translated.at(static_cast<std::size_t>(label)); };
+}
+
+/// For people and as keys: a label's name, where it has one of its own; else its number.
+std::string text_of(std::int64_t label, const std::vector<std::string>& names) {
+  const auto i = static_cast<std::size_t>(label);
+  const bool own = label >= 0 && i < names.size() && std::count(names.begin(), names.end(), names[i]) == 1;
+  return own ? names[i] : std::to_string(label);
 }
 
 /// A model's samples, every label in turn unless some are asked for.
@@ -137,9 +154,11 @@ void write_sheet(const std::string& file, const Evaluation& evaluation, const Sa
 
   std::vector<std::int64_t> of_samples = closest, of_reference;
   of_samples.insert(of_samples.end(), any.begin(), any.end());
-  std::sort(of_samples.begin(), of_samples.end());
-  of_samples.erase(std::unique(of_samples.begin(), of_samples.end()), of_samples.end());
   for (const std::int64_t i : of_samples) of_reference.push_back(nearest[static_cast<std::size_t>(i)].reference);
+  for (std::vector<std::int64_t>* numbers : {&of_samples, &of_reference}) {
+    std::sort(numbers->begin(), numbers->end());
+    numbers->erase(std::unique(numbers->begin(), numbers->end()), numbers->end());
+  }
   const auto drawn = samples.these(of_samples), real = reference.these(of_reference);
   const auto picture = [&](const std::vector<float>& values, const SampleSource& source) {
     return to_picture(values, source.data.shape, source.data.range_low, source.data.range_high);
@@ -246,7 +265,15 @@ void run(const Arguments& arguments) {
   if (!arguments.floor.empty())
     floor = samples_of_files(arguments.floor, static_cast<std::size_t>(samples->count), &samples->data);
 
+  const Rank rank = this_rank();
+  const bool first = rank.index == 0;
   EvaluateOptions options = given;
+  if (arguments.reference.empty()) options.moments_only = true;
+  if (rank.count > 1 && !options.moments_only)
+    throw Error(ErrorKind::usage,
+                std::to_string(rank.count) +
+                    " processes add up moments alone; give --moments-only, or measure the rest by one "
+                    "process, of samples in files");
   if (samples->has_labels) options.label_count = static_cast<std::int64_t>(samples->label_names.size());
   Evaluator evaluator(samples->data, options);
   Interrupt interrupt;
@@ -256,12 +283,14 @@ void run(const Arguments& arguments) {
         [&](std::span<const float> values, std::optional<std::int64_t> label) {
           evaluator.add(set, values, label ? std::optional(label_of(*label)) : std::nullopt);
         },
-        interrupt, arguments.quiet);
+        rank, interrupt, arguments.quiet || !first);
+    if (rank.count > 1) evaluator.sum_over_processes(set, sum_over_ranks);
   };
   if (reference) add(EvaluatedSet::reference, *reference);
   if (by_moments) evaluator.set_reference(read_moments(arguments.reference));
   if (floor) add(EvaluatedSet::floor, *floor);
   add(EvaluatedSet::samples, *samples);
+  if (!first) return;
   if (!arguments.moments.empty()) write_moments(arguments.moments, evaluator.moments(EvaluatedSet::samples));
   if (arguments.reference.empty()) {
     if (!arguments.quiet) print_line("moments of " + std::to_string(samples->count) + " samples: " + arguments.moments);
@@ -277,10 +306,7 @@ void run(const Arguments& arguments) {
   if (!arguments.sheet.empty()) write_sheet(arguments.sheet, evaluation, *samples, *reference);
   if (!arguments.output.empty()) write_chart(arguments.output, evaluation, arguments);
 
-  const auto label_text = [&](std::int64_t label) {
-    const auto i = static_cast<std::size_t>(label);
-    return i < samples->label_names.size() ? samples->label_names[i] : std::to_string(label);
-  };
+  const auto label_text = [&](std::int64_t label) { return text_of(label, samples->label_names); };
   if (arguments.json) {
     Json of_samples{{"source", arguments.samples}, {"count", evaluation.samples}};
     if (generator) {

@@ -11,13 +11,15 @@
 #include "clip_file.hpp"
 #include "commands.hpp"
 #include "folder_output.hpp"
-#include "npz_stream.hpp"
+#include "new_paths.hpp"
+#include "npz_output.hpp"
 #include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
 #include "output_file.hpp"
 #include "output_target.hpp"
-#include "picture.hpp"
 #include "provenance.hpp"
+#include "ranks.hpp"
+#include "request_part.hpp"
 #include "seconds_since.hpp"
 #include "terminal.hpp"
 
@@ -34,54 +36,10 @@ struct Arguments {
   std::int64_t batch = 64;
   std::vector<int> grid;
   CanvasArguments canvas;
-  FolderArguments folder;
+  BulkArguments bulk;
   SamplerArguments sampler;
   MachineArguments machine;
   bool bytes = false, frames = false, json = false, quiet = false;
-};
-
-/// A .npz of samples, written as they are drawn: `samples`, `seeds` and, of a conditional model, `labels`; or in the
-/// layout of ADM's tools (Dhariwal & Nichol 2021), pictures as bytes [N, H, W, C] in `arr_0` and labels in `arr_1`.
-class NpzOutput {
- public:
-  NpzOutput(const std::string& file, const ModelInfo& info, const std::vector<std::int64_t>& shape, bool as_bytes)
-      : stream_(file), data_(info.data), as_bytes_(as_bytes) {
-    if (as_bytes) {
-      stream_.begin("arr_0", "|u1", {shape[1], shape[2], shape[0]});
-    } else {
-      stream_.begin("samples", "<f4", shape);
-    }
-  }
-
-  void add(const Sample& sample) {
-    if (as_bytes_) {
-      const Picture picture = to_picture(sample.values, sample.shape, data_.range_low, data_.range_high);
-      stream_.write(std::as_bytes(std::span(picture.pixels)));
-    } else {
-      stream_.write(std::as_bytes(std::span(sample.values)));
-    }
-    seeds_.push_back(sample.seed);
-    if (sample.label) labels_.push_back(*sample.label);
-  }
-
-  void commit() {
-    if (!as_bytes_) {
-      stream_.begin("seeds", "<u8", {});
-      stream_.write(std::as_bytes(std::span(seeds_)));
-    }
-    if (!labels_.empty()) {
-      stream_.begin(as_bytes_ ? "arr_1" : "labels", "<i8", {});
-      stream_.write(std::as_bytes(std::span(labels_)));
-    }
-    stream_.commit();
-  }
-
- private:
-  NpzStream stream_;
-  DataSpace data_;
-  bool as_bytes_;
-  std::vector<std::uint64_t> seeds_;
-  std::vector<std::int64_t> labels_;
 };
 
 void require_memory(std::size_t count, const std::vector<std::int64_t>& shape) {
@@ -103,14 +61,17 @@ void run_on_canvas(const Arguments& arguments, const Generator& generator, const
                                       "; give a folder, or a pattern such as out/{seed:06d}.png");
   }
   const ModelInfo& info = generator.info();
-  const NewFolder folder(target.new_folder);
+  NewPaths made_here;
+  if (!target.new_folder.empty()) made_here.make_folder(target.new_folder);
   const Provenance provenance(hash);
   const auto file_of = [&](std::uint64_t seed) { return target.file_of(seed); };
   const auto texts = [&](Json facts) { return provenance.texts(std::move(facts)); };
-  CanvasOutput drawn =
-      draw_canvases(generator, request, arguments.canvas, file_of, texts, arguments.quiet || arguments.json);
+  CanvasOutput drawn = draw_canvases({generator, request, hash, arguments.bulk, arguments.machine.device,
+                                      !arguments.machine.as_it_is, arguments.quiet || arguments.json},
+                                     arguments.canvas, file_of, texts);
   const std::string where = arguments.canvas.tiles.empty() ? arguments.output : arguments.canvas.tiles;
-  if (arguments.json) {
+  const bool speaks = this_rank().index == 0;
+  if (arguments.json && speaks) {
     print_json({{"model", info.name},
                 {"sampler", drawn.report.sampler},
                 {"options", parts_of(request.sampler).options},
@@ -124,7 +85,7 @@ void run_on_canvas(const Arguments& arguments, const Generator& generator, const
                 {"canvas", facts_of(drawn, arguments.canvas.seamless)},
                 {"seconds", {{"load", load_seconds}, {"draw_and_write", drawn.seconds}}},
                 {"files", drawn.files}});
-  } else if (!arguments.quiet && !drawn.stopped) {
+  } else if (!arguments.quiet && !drawn.stopped && speaks) {
     const Rectangle& r = drawn.rectangle;
     print_line(std::to_string(r.width) + " x " + std::to_string(r.height) + " pixels of " + info.name +
                (drawn.finished == 1 ? "" : ", " + std::to_string(drawn.finished) + " times,") + " in " +
@@ -199,37 +160,50 @@ void print_summary(const Report& report, const ModelInfo& info, const std::strin
              (report.nfe == 1 ? " network call" : " network calls") + " each: " + where);
 }
 
-void run_into_folder(const Arguments& arguments, const Generator& generator, const Request& request,
-                     const OutputTarget& target, const ModelHash& hash, double load_seconds) {
+/// Into a folder or a .npz.
+void run_in_bulk(const Arguments& arguments, const Generator& generator, const Request& request,
+                 const OutputTarget& target, const ModelHash& hash, double load_seconds) {
   const auto started = Clock::now();
-  const FolderReport drawn =
-      draw_into_folder(generator, request, hash, target.folder, target.extension, arguments.folder,
-                       arguments.machine.device, !arguments.machine.as_it_is, arguments.quiet);
+  const BulkTask task{generator,
+                      request,
+                      hash,
+                      arguments.bulk,
+                      arguments.machine.device,
+                      !arguments.machine.as_it_is,
+                      arguments.quiet || arguments.json};
+  const bool one_file = target.folder.empty();
+  const std::string& where = one_file ? target.file : target.folder;
+  const BulkReport drawn = one_file ? draw_into_npz(task, target.file, arguments.bytes)
+                                    : draw_into_folder(task, target.folder, target.extension);
   const Report& report = drawn.report;
-  if (arguments.json) {
+  const bool speaks = this_rank().index == 0;
+  if (arguments.json && speaks) {
     // What was written beside the network took no time of its own.
     Json json = facts_of(arguments, generator, request, report, load_seconds, seconds_since(started) - report.seconds);
-    json["manifest"] = drawn.manifest;
+    if (!one_file) json["manifest"] = drawn.manifest;
     json["finished"] = drawn.finished;
     json["broken"] = drawn.broken;
-    if (request.seeds.size() <= short_run) {
+    json["files"] = Json();  // the manifest has them
+    if (one_file) json["files"] = drawn.ended ? Json::array({target.file}) : Json::array();
+    if (request.seeds.size() <= short_run && this_rank().count == 1) {
       json["seeds"] = Json::array();
       for (const Sample& sample : drawn.drawn) json["seeds"].push_back(sample.seed);
       if (generator.info().label_count > 0) json["labels"] = labels_of(drawn.drawn);
-      json["files"] = drawn.files;
-    } else {
-      json["files"] = Json();  // the manifest has them
+      if (!one_file) json["files"] = drawn.files;
     }
     print_json(json);
-  } else if (!arguments.quiet && !report.stopped) {
-    print_summary(report, generator.info(), target.folder);
+  } else if (!arguments.quiet && speaks && !report.stopped) {
+    print_summary(report, generator.info(), where);
     if (drawn.finished > report.count) print_line(std::to_string(drawn.finished) + " samples are there in all");
   }
-  if (drawn.broken > 0)
-    complain("NaN or infinity in " + std::to_string(drawn.broken) + " samples, which are noted: " + drawn.manifest);
+  if (drawn.broken > 0) {
+    complain("NaN or infinity in " + std::to_string(drawn.broken) + " samples, which are " +
+             (one_file ? "left out: " + where : "noted: " + drawn.manifest));
+  }
   if (report.stopped) {
-    throw StoppedByUser{kept(drawn.finished, static_cast<std::size_t>(drawn.asked), target.folder) +
-                        (drawn.finished > 0 ? "; the same command with --resume goes on" : "")};
+    throw StoppedByUser{
+        kept(drawn.finished, static_cast<std::size_t>(drawn.asked), one_file ? where + ".unfinished" : where) +
+        (drawn.finished > 0 ? "; the same command with --resume goes on" : "")};
   }
 }
 
@@ -238,9 +212,10 @@ void run(const Arguments& arguments) {
     for (const std::string& line : list_of_label_colours(describe_model(arguments.model).second)) print_line(line);
     return;
   }
+  if (const auto code = run_in_workers()) throw EndedInWorkers{*code};
   const ModelHash hash(arguments.model);
   const auto load_started = Clock::now();
-  const Generator generator = arguments.machine.load(arguments.model, arguments.quiet);
+  const Generator generator = arguments.machine.load(arguments.model, arguments.quiet || this_rank().index > 0);
   const ModelInfo& info = generator.info();
   const double load_seconds = seconds_since(load_started);
 
@@ -260,7 +235,10 @@ void run(const Arguments& arguments) {
   if (arguments.canvas.tiles.empty() == arguments.output.empty())
     throw Error(ErrorKind::usage, "give either --output or --tiles: where the pictures are to go");
   const OutputTarget target = arguments.canvas.tiles.empty() ? find_target(arguments.output, info) : OutputTarget{};
-  if (on_a_canvas || target.folder.empty()) arguments.folder.require_none(arguments.output);
+  const bool npz =
+      !target.file.empty() && !on_a_canvas && file_kind(target.file, info, request.seeds.size()) == FileKind::npz;
+  const bool in_bulk = !target.folder.empty() || npz;
+  if (!on_a_canvas && !in_bulk) arguments.bulk.require_none(arguments.output);
   if (arguments.bytes) require_bytes(target, info, on_a_canvas, request.seeds.size());
   if (arguments.frames) require_sheet(target, info, request.seeds.size());
   if (on_a_canvas) return run_on_canvas(arguments, generator, request, target, hash, load_seconds);
@@ -273,16 +251,13 @@ void run(const Arguments& arguments) {
       throw Error(ErrorKind::usage, "--grid " + std::to_string(options.columns) + ": columns must be 1 or more");
   }
 
-  if (!target.folder.empty()) return run_into_folder(arguments, generator, request, target, hash, load_seconds);
+  if (in_bulk) return run_in_bulk(arguments, generator, request, target, hash, load_seconds);
 
   Interrupt interrupt;
   // All that can go wrong with the output is found before the first sample is drawn.
   const Report plan = generator.plan(request);
-  std::optional<NpzOutput> npz;
   if (target.file.empty()) {
     require_savable(target.file_of(request.seeds.front()), info, 1);
-  } else if (file_kind(target.file, info, request.seeds.size()) == FileKind::npz) {
-    npz.emplace(target.file, info, plan.shape, arguments.bytes);
   } else {
     require_savable(target.file, info, request.seeds.size());
     require_memory(request.seeds.size(), plan.shape);
@@ -290,11 +265,12 @@ void run(const Arguments& arguments) {
 
   const Provenance provenance(hash);
   double write_seconds = 0;
+  std::size_t written = 0;
   std::vector<Sample> samples;  // of one file; into a folder nothing is kept of them
   Json labels = Json::array();  // for the report
   Report report;
   const auto describe = [&](const std::vector<Sample>& drawn) {
-    const Request again = drawn_again(request, drawn);
+    const Request again = drawn_again(part_of(request, info, places_from(written, drawn.size())), drawn);
     Json made{{"model", info.name},      {"sampler", report.sampler}, {"options", parts_of(request.sampler).options},
               {"levels", report.levels}, {"seeds", again.seeds},      {"labels", labels_of(drawn)}};
     made["request"] = Json::parse(to_json(again, info));
@@ -305,6 +281,7 @@ void run(const Arguments& arguments) {
     describe(drawn);
     save(file, info, drawn, options);
     if (arguments.frames) write_frames(file, info, drawn);
+    written += drawn.size();
     write_seconds += seconds_since(started);
   };
 
@@ -313,9 +290,7 @@ void run(const Arguments& arguments) {
     const OnProgress on_progress = on_bar(bar, interrupt);
     const Sink sink = [&](Sample&& sample) {
       if (arguments.json && sample.label) labels.push_back(*sample.label);
-      if (npz) {
-        npz->add(sample);
-      } else if (target.file.empty()) {
+      if (target.file.empty()) {
         write(target.file_of(sample.seed), {std::move(sample)});
       } else {
         samples.push_back(std::move(sample));
@@ -325,7 +300,6 @@ void run(const Arguments& arguments) {
     report = generator.generate_each(request, sink, on_progress, interrupt.token());
   }
   if (!samples.empty()) write(target.file, samples);
-  if (npz && report.count > 0) npz->commit();
 
   if (arguments.json) {
     // Those finished come first.
@@ -364,7 +338,7 @@ void add_generate(CLI::App& app) {
   command->add_option("--label", arguments->labels,
                       "label by name or index; given several times, each in turn (default: each seed draws its own)");
   arguments->canvas.add_to(*command);
-  arguments->folder.add_to(*command);
+  arguments->bulk.add_to(*command);
   command->add_option("--tokens", arguments->tokens,
                       "of a model that takes text: a file of the numbers of its tokens, a text a line, each in turn");
   command->add_option("--batch", arguments->batch, "samples a network call, 1 or more (default: 64)");

@@ -6,9 +6,11 @@
 #include <exception>
 #include <iostream>
 
+#include "bulk.hpp"
 #include "commands.hpp"
 #include "onestep/error.hpp"
 #include "provenance.hpp"
+#include "ranks.hpp"
 #include "terminal.hpp"
 
 namespace {
@@ -63,7 +65,8 @@ int run(int argc, char** argv) {
       "Examples:\n  onestep generate fashion --grid -o sheet.png\n  onestep compare fashion -o compare.png\n"
       "onestep COMMAND --help says what a command takes.\n\nCtrl-C, SIGTERM and SIGHUP stop a command between two "
       "network calls; what is finished is kept.\nExit codes: 0 done; 1 a fault of onestep's own; 2 the command is "
-      "wrong; 3 the model; 4 another file; 5 NaN or infinity; 6 out of memory; 130 stopped.");
+      "wrong; 3 the model; 4 another file; 5 NaN or infinity; 6 out of memory; 7 a rank "
+      "of mpirun's did not do its part; 130 stopped.");
   onestep::add_generate(app);
   onestep::add_compare(app);
   onestep::add_compose(app);
@@ -100,8 +103,14 @@ int run(int argc, char** argv) {
   } catch (const onestep::StoppedByUser& stopped) {
     onestep::complain("stopped; " + stopped.message);
     return stopped_by_user;
+  } catch (const onestep::EndedInWorkers& ended) {
+    return ended.code;
+  } catch (const onestep::RanksFailed& failed) {
+    onestep::complain(failed.message);
+    return onestep::rank_failed;
   } catch (const onestep::Error& error) {
-    onestep::complain(error.what());
+    // What is wrong with the command, rank 0 alone says.
+    if (error.kind() != onestep::ErrorKind::usage || onestep::is_first_worker()) onestep::complain(error.what());
     return exit_code(error.kind());
   } catch (const std::bad_alloc&) {
     onestep::complain("out of memory; ask for fewer samples at once, or give a folder with -o");
@@ -125,6 +134,7 @@ int main(int argc, char** argv) {
     std::_Exit(own_fault);
   });
   const int code = run(argc, argv);
+  if (code == 0) onestep::end_ranks();
   std::cout.flush();
   std::fflush(nullptr);
   // Nothing is left to be written, and libtorch takes a good while to take its registries apart.

@@ -38,18 +38,4 @@ OutputTarget find_target(const std::string& output, const ModelInfo& info) {
   return target;
 }
 
-NewFolder::NewFolder(const std::string& path) : path_(path) {
-  if (path_.empty()) return;
-  std::error_code error;
-  if (!fs::create_directory(path_, error) && error) {
-    throw Error(ErrorKind::file, path_ + ": the folder can't be made: " + error.message() +
-                                     "; its own folder must exist and be writable");
-  }
-}
-
-NewFolder::~NewFolder() {
-  std::error_code not_empty;
-  if (!path_.empty()) fs::remove(path_, not_empty);
-}
-
 }  // namespace onestep

@@ -18,17 +18,4 @@ struct OutputTarget {
 /// A folder's files are of the kind that is usual for the model. Throws Error (usage).
 OutputTarget find_target(const std::string& output, const ModelInfo& info);
 
-/// A folder made for the samples, gone again if none came.
-class NewFolder {
- public:
-  /// Empty: none is made. Throws Error (file).
-  explicit NewFolder(const std::string& path);
-  ~NewFolder();
-  NewFolder(const NewFolder&) = delete;
-  NewFolder& operator=(const NewFolder&) = delete;
-
- private:
-  std::string path_;
-};
-
 }  // namespace onestep

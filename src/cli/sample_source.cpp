@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "reference_set.hpp"
+#include "request_part.hpp"
 
 namespace onestep {
 namespace {
@@ -27,26 +28,28 @@ class Files : public SampleSource {
     label_names = set_.label_names();
   }
 
-  void each(const Use& use, Interrupt& interrupt, bool quiet) const override {
+  void each(const Use& use, const Rank& rank, Interrupt& interrupt, bool quiet) const override {
+    std::vector<std::size_t> numbers;
+    for (std::int64_t i = rank.index; i < count; i += rank.count) numbers.push_back(static_cast<std::size_t>(i));
     ProgressBar bar(quiet);
-    Progress progress{.calls = count, .samples = count};
-    set_.read(most_, [&](const ReferenceSet::Entry& entry) {
+    const auto own = static_cast<std::int64_t>(numbers.size());
+    Progress progress{.calls = own, .samples = own};
+    const auto take = [&](const ReferenceSet::Entry& entry) {
       interrupt.poll();
       if (interrupt.token().stop_requested()) throw StoppedByUser{"nothing was written"};
       use(entry.values, entry.label);
       progress.calls_done = ++progress.samples_done;
       bar.show(progress);
-    });
+    };
+    if (!numbers.empty()) set_.read_these(most_, numbers, take);
   }
 
   std::map<std::int64_t, std::vector<float>> these(const std::vector<std::int64_t>& numbers) const override {
-    // Numbers are of those that are read.
+    const std::vector<std::size_t> places(numbers.begin(), numbers.end());
     std::map<std::int64_t, std::vector<float>> found;
-    std::int64_t at = 0;
-    set_.read(most_, [&](const ReferenceSet::Entry& entry) {
-      if (std::find(numbers.begin(), numbers.end(), at) != numbers.end())
-        found[at].assign(entry.values.begin(), entry.values.end());
-      ++at;
+    std::size_t k = 0;
+    set_.read_these(most_, places, [&](const ReferenceSet::Entry& entry) {
+      found[numbers[k++]].assign(entry.values.begin(), entry.values.end());
     });
     return found;
   }
@@ -68,26 +71,27 @@ class Drawn : public SampleSource {
     label_names = generator.info().label_names;
   }
 
-  void each(const Use& use, Interrupt& interrupt, bool quiet) const override {
+  void each(const Use& use, const Rank& rank, Interrupt& interrupt, bool quiet) const override {
+    // Whole batches: where the network's bits depend on the batch, they are those of one process.
+    const auto batch = static_cast<std::size_t>(request_.batch), ranks = static_cast<std::size_t>(rank.count);
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < request_.seeds.size(); ++i) {
+      if (i / batch % ranks == static_cast<std::size_t>(rank.index)) places.push_back(i);
+    }
+    if (places.empty()) return;
     ProgressBar bar(quiet);
     const OnProgress on_progress = on_bar(bar, interrupt);
     const Report report = generator_.generate_each(
-        request_, [&](Sample&& sample) { use(sample.values, sample.label); }, on_progress, interrupt.token());
+        part_of(request_, generator_.info(), places), [&](Sample&& sample) { use(sample.values, sample.label); },
+        on_progress, interrupt.token());
     if (report.stopped) throw StoppedByUser{"nothing was written"};
   }
 
   std::map<std::int64_t, std::vector<float>> these(const std::vector<std::int64_t>& numbers) const override {
-    Request some = request_;
-    some.seeds.clear();
-    some.labels.clear();
-    for (const std::int64_t number : numbers) {
-      const auto i = static_cast<std::size_t>(number);
-      some.seeds.push_back(request_.seeds[i]);
-      if (!request_.labels.empty()) some.labels.push_back(request_.labels[i % request_.labels.size()]);
-    }
     std::map<std::int64_t, std::vector<float>> found;
     if (numbers.empty()) return found;
-    Result drawn = generator_.generate(some);
+    Result drawn = generator_.generate(
+        part_of(request_, generator_.info(), std::vector<std::size_t>(numbers.begin(), numbers.end())));
     for (std::size_t i = 0; i < numbers.size(); ++i) found[numbers[i]] = std::move(drawn.samples[i].values);
     return found;
   }

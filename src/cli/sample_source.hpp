@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "onestep/generator.hpp"
+#include "ranks.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
@@ -25,9 +26,9 @@ class SampleSource {
 
   using Use = std::function<void(std::span<const float> values, std::optional<std::int64_t> label)>;
   virtual ~SampleSource() = default;
-  /// All of them in order. Throws StoppedByUser.
-  virtual void each(const Use& use, Interrupt& interrupt, bool quiet) const = 0;
-  /// The values of those of these numbers.
+  /// Those of a rank, in order: of one of one, all of them. Throws StoppedByUser.
+  virtual void each(const Use& use, const Rank& rank, Interrupt& interrupt, bool quiet) const = 0;
+  /// The values of those of these numbers, which rise.
   virtual std::map<std::int64_t, std::vector<float>> these(const std::vector<std::int64_t>& numbers) const = 0;
 };
 

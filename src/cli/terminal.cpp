@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "onestep/request_json.hpp"
+#include "progress_text.hpp"
 
 namespace onestep {
 namespace {
@@ -19,6 +20,11 @@ namespace {
 volatile std::sig_atomic_t interrupted = 0;
 
 bool bar_is_drawn = false;  // on the last line of standard error
+
+std::string& speaker() {
+  static std::string name = "onestep";
+  return name;
+}
 
 void erase_bar() {
   if (bar_is_drawn) std::fputs("\r\033[K", stderr);
@@ -75,8 +81,10 @@ void print_line(const std::string& text) { std::cout << shown(text) << '\n'; }
 
 void complain(const std::string& text) {
   erase_bar();
-  std::cerr << "onestep: " << shown(text) << '\n';
+  std::cerr << speaker() << ": " << shown(text) << '\n';
 }
+
+void speak_as(const std::string& name) { speaker() = name; }
 
 Interrupt::Interrupt() {
   interrupted = 0;
@@ -108,15 +116,20 @@ void ProgressBar::show(const Progress& progress) {
   if (!shown_ || progress.calls == 0 || (time - last_ < 0.1 && progress.calls_done < progress.calls)) return;
   last_ = time;
   bar_is_drawn = true;
-  constexpr int width = 30;
+  std::fprintf(stderr, "\r%s \033[K", bar_text(progress, time - started_).c_str());
+  std::fflush(stderr);
+}
+
+std::string bar_text(const Progress& progress, double seconds) {
+  constexpr int width = 20;
   const double share = static_cast<double>(progress.calls_done) / static_cast<double>(progress.calls);
   const int full = static_cast<int>(share * width);
-  const double left = share > 0 ? (time - started_) * (1 - share) / share : 0;
-  std::fprintf(stderr, "\r[%s%s] %lld/%lld samples, %lld/%lld calls, %.0f s left \033[K",
-               std::string(full, '#').c_str(), std::string(width - full, '.').c_str(),
-               static_cast<long long>(progress.samples_done), static_cast<long long>(progress.samples),
-               static_cast<long long>(progress.calls_done), static_cast<long long>(progress.calls), left);
-  std::fflush(stderr);
+  const double left = share > 0 ? seconds * (1 - share) / share : 0;
+  const double rate = seconds > 0 ? share * static_cast<double>(progress.samples) / seconds : 0;
+  const auto of = [](std::int64_t done, std::int64_t all) { return std::to_string(done) + "/" + std::to_string(all); };
+  return "[" + std::string(full, '#') + std::string(width - full, '.') + "] " +
+         of(progress.samples_done, progress.samples) + " samples, " + fixed(rate, rate < 10 ? 1 : 0) + "/s, " +
+         of(progress.calls_done, progress.calls) + " calls, " + fixed(left, 0) + " s left";
 }
 
 std::string label_text(std::int64_t label, const ModelInfo& info) {

@@ -24,8 +24,8 @@ struct ArrayView {
 /// NumPy's .npy, format 1.0.
 std::vector<std::byte> encode_npy(const ArrayView& array);
 
-/// NumPy's .npz: arrays by name, stored uncompressed as numpy.savez does, since samples hardly shrink. The same arrays
-/// make the same bytes.
+/// NumPy's .npz: arrays by name, of one size or more, stored uncompressed as numpy.savez does, since samples hardly
+/// shrink. The same arrays make the same bytes.
 std::vector<std::byte> encode_npz(const std::vector<std::pair<std::string, ArrayView>>& arrays);
 
 /// What numbers of a file can be read; more than a byte: little-endian.
@@ -33,6 +33,8 @@ enum class ArrayType { float32, float64, uint8, int64, int32 };
 
 /// The names of a .npz's arrays. Throws Error (file).
 std::vector<std::string> arrays_of(const std::string& file);
+/// The comment of a .npz; empty where it has none. Throws Error (file).
+std::string comment_of(const std::string& file);
 
 /// An array in C order, of which the header alone is read at first: its shape is known, and can be refused, before the
 /// numbers take time and memory. The constructors and read throw Error (file).

@@ -23,13 +23,17 @@ std::vector<std::span<const std::byte>> array_bytes(const ArrayView& array) {
   return pieces;
 }
 
+const char* type_name(const ArrayView& array) {
+  constexpr const char* types[] = {"<f4", "<i8", "<u8", "<f8"};  // in the order of the variant
+  return types[array.values.index()];
+}
+
 std::string npy_header(const ArrayView& array) {
   constexpr std::size_t sizes[] = {sizeof(float), sizeof(std::int64_t), sizeof(std::uint64_t), sizeof(double)};
   std::size_t bytes = 0;
   for (const auto& piece : array_bytes(array)) bytes += piece.size();
   require_shape(bytes / sizes[array.values.index()], array.shape);
-  constexpr const char* types[] = {"<f4", "<i8", "<u8", "<f8"};  // in the order of the variant
-  return npy_header(types[array.values.index()], array.shape);
+  return npy_header(type_name(array), array.shape);
 }
 
 std::string npy_header(const std::string& type, const std::vector<std::int64_t>& sizes) {

@@ -15,6 +15,9 @@ std::string npy_header(const ArrayView& array);
 /// The same by NumPy's name of the type, such as "<f4".
 std::string npy_header(const std::string& type, const std::vector<std::int64_t>& shape);
 
+/// NumPy's name of its type.
+const char* type_name(const ArrayView& array);
+
 /// The numbers as they lie in memory.
 std::vector<std::span<const std::byte>> array_bytes(const ArrayView& array);
 

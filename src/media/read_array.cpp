@@ -112,6 +112,13 @@ std::vector<std::string> arrays_of(const std::string& file) {
   return names;
 }
 
+std::string comment_of(const std::string& file) {
+  const Archive zip = open_archive(file);
+  int size = 0;
+  const char* text = zip_get_archive_comment(zip.get(), &size, ZIP_FL_ENC_RAW);
+  return text ? std::string(text, static_cast<std::size_t>(size)) : "";
+}
+
 ArrayFile::ArrayFile(const std::string& file, const std::vector<ArrayType>& types) : name_(file) {
   const auto input = std::make_shared<InputFile>(file);
   source_ = [input](char* to, std::size_t size) {

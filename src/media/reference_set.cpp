@@ -369,14 +369,27 @@ bool ReferenceSet::has_labels() const { return !source_->labels.empty(); }
 const std::vector<std::string>& ReferenceSet::label_names() const { return source_->label_names; }
 
 void ReferenceSet::read(std::size_t most, const Use& use) const {
-  const std::size_t count = source_->count, taken = std::min(count, most);
-  // floor(k * count / taken), without the product, which a damaged file's count could make too large.
   source_->read(
-      [=](std::size_t k) -> std::optional<std::size_t> {
-        if (k >= taken) return std::nullopt;
-        return k * (count / taken) + k * (count % taken) / taken;
+      [this, most](std::size_t k) -> std::optional<std::size_t> {
+        if (k >= std::min(source_->count, most)) return std::nullopt;
+        return place_of(k, most);
       },
       use);
+}
+
+void ReferenceSet::read_these(std::size_t most, std::span<const std::size_t> numbers, const Use& use) const {
+  source_->read(
+      [=, this](std::size_t k) -> std::optional<std::size_t> {
+        if (k >= numbers.size()) return std::nullopt;
+        return place_of(numbers[k], most);
+      },
+      use);
+}
+
+/// floor(k * count / taken), without the product, which a damaged file's count could make too large.
+std::size_t ReferenceSet::place_of(std::size_t k, std::size_t most) const {
+  const std::size_t count = source_->count, taken = std::min(count, most);
+  return k * (count / taken) + k * (count % taken) / taken;
 }
 
 std::vector<float> read_reference_set(const std::string& path, const SampleFormat& format, std::size_t most) {

@@ -46,12 +46,15 @@ class ReferenceSet {
 
   /// At most `most` of them, evenly over the set, in its order.
   void read(std::size_t most, const Use& use) const;
+  /// Of those, the ones of these numbers, which rise: 0 is the first that read would give.
+  void read_these(std::size_t most, std::span<const std::size_t> numbers, const Use& use) const;
 
  private:
   struct Source;
   struct Folder;
   struct Array;
   struct Idx;
+  std::size_t place_of(std::size_t k, std::size_t most) const;
   std::unique_ptr<Source> source_;
 };
 

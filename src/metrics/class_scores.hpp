@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "frechet.hpp"
 #include "kernel_distance.hpp"
 
 namespace onestep {
@@ -13,6 +14,10 @@ class ClassScores {
  public:
   /// logits: [n, K]; always of one K.
   void add(const torch::Tensor& logits);
+
+  /// Takes in what other processes know, as MomentSums does.
+  void sum_over(const SumOver& sum);
+  std::int64_t class_count() const { return class_count_; }  ///< K; 0: nothing is known.
 
   /// Inception score (Salimans et al. 2016): the exponential of the mean KL divergence of p(y | x) from p(y), the mean
   /// over ten parts, by place_of. Of one sample or more.
@@ -25,7 +30,7 @@ class ClassScores {
     torch::Tensor probabilities = {};  // float64 [K]
     double negative_entropy = 0;       // sum of p log p
   };
-  std::int64_t count_ = 0;
+  std::int64_t count_ = 0, class_count_ = 0;
   std::array<PartSums, parts> sums_;
 };
 

@@ -1,5 +1,7 @@
 #include "frechet.hpp"
 
+#include <array>
+
 namespace onestep {
 namespace {
 
@@ -30,6 +32,36 @@ void MomentSums::add(const Tensor& points) {
   squares_.addr_(apart, apart, 1, had * has / all);
   mean_ += apart * (has / all);
   count_ += n;
+}
+
+std::int64_t common_size(std::int64_t size, const SumOver& sum) {
+  std::array<double, 2> known{static_cast<double>(size), size > 0 ? 1.0 : 0.0};
+  sum(known);
+  return known[1] > 0 ? static_cast<std::int64_t>(known[0] / known[1]) : 0;
+}
+
+void MomentSums::sum_over(const SumOver& sum) {
+  const torch::InferenceMode guard;
+  const std::int64_t d = common_size(dimensions(), sum);
+  if (d == 0) return;
+  if (count_ == 0) {
+    mean_ = torch::zeros({d}, torch::kFloat64);
+    squares_ = torch::zeros({d, d}, torch::kFloat64);
+  }
+  const auto numbers = [](const Tensor& tensor) {
+    return std::span(tensor.data_ptr<double>(), static_cast<std::size_t>(tensor.numel()));
+  };
+  const auto own = static_cast<double>(count_);
+  const Tensor total = torch::cat({torch::full({1}, own, torch::kFloat64), mean_ * own});
+  sum(numbers(total));
+  const double all = total[0].item<double>();
+  if (all == 0) return;
+  // Each process's squares about the mean of all.
+  const Tensor mean = total.slice(0, 1) / all, apart = mean_ - mean;
+  squares_.addr_(apart, apart, 1, own);
+  sum(numbers(squares_));
+  mean_ = mean;
+  count_ = static_cast<std::int64_t>(all);
 }
 
 FeatureMoments MomentSums::moments() const {

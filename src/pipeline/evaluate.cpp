@@ -32,8 +32,8 @@ struct Side {
   PointSet points;
   MomentSums sums;
   ClassScores scores;
-  std::int64_t class_count = 0;       // 0: the network does not classify
   std::vector<std::int64_t> classes;  // of each sample, the one that it is most likely of
+  std::optional<double> agreed;       // of samples of several processes: agreement
 
   Rows rows() const {
     Rows all(static_cast<std::size_t>(count));
@@ -58,7 +58,7 @@ std::optional<double> agreement(const Side& side, const Rows& rows, std::int64_t
     if (!side.labels[i]) return std::nullopt;
     if (label_count == 0) labels = std::max(labels, *side.labels[i] + 1);
   }
-  if (rows.empty() || side.class_count != labels) return std::nullopt;
+  if (rows.empty() || side.scores.class_count() != labels) return std::nullopt;
   for (const std::int64_t row : rows) {
     const auto i = static_cast<std::size_t>(row);
     agreed += side.classes[i] == *side.labels[i];
@@ -120,7 +120,6 @@ struct Evaluator::Parts {
     if (!options.moments_only) side.points.append(features.points);
     side.count += features.points.size(0);
     if (!features.logits.defined()) return;
-    side.class_count = features.logits.size(1);
     side.scores.add(features.logits);
     const Tensor classes = features.logits.argmax(1);
     side.classes.insert(side.classes.end(), classes.const_data_ptr<std::int64_t>(),
@@ -200,6 +199,24 @@ void Evaluator::set_reference(FeatureMoments moments) {
   parts_->given = std::move(moments);
 }
 
+void Evaluator::sum_over_processes(EvaluatedSet set, const std::function<void(std::span<double>)>& sum) {
+  if (!parts_->options.moments_only)
+    refuse("what several processes know is added up of moments alone, not of features; set moments_only");
+  Side& side = parts_->side(set);
+  translated("the moments", [&] {
+    parts_->flush(side);
+    const auto own = static_cast<double>(side.count);
+    const auto share = agreement(side, side.rows(), parts_->options.label_count);
+    side.sums.sum_over(sum);
+    side.scores.sum_over(sum);
+    std::array<double, 3> samples{own, share ? own : 0, share ? own * *share : 0};
+    sum(samples);
+    side.count = static_cast<std::int64_t>(samples[0]);
+    if (samples[0] > 0 && samples[1] == samples[0]) side.agreed = samples[2] / samples[0];
+    if (side.count > 0) parts_->dimensions = side.sums.dimensions();
+  });
+}
+
 FeatureMoments Evaluator::moments(EvaluatedSet set) {
   Side& side = parts_->side(set);
   return translated("the moments", [&] {
@@ -274,11 +291,11 @@ Evaluation Evaluator::evaluate(const OnProgress& on_progress, std::stop_token st
       return measures;
     };
     const auto by_classes = [&](const Side& side, std::vector<Measure>& measures) {
-      if (side.class_count == 0) return;
+      if (side.scores.class_count() == 0) return;
       const Estimate score = side.scores.inception_score();
       measures.push_back({"inception_score", score.value, score.standard_error});
-      if (const auto share = agreement(side, side.rows(), options.label_count))
-        measures.push_back({"agreement", *share});
+      const auto share = side.agreed ? side.agreed : agreement(side, side.rows(), options.label_count);
+      if (share) measures.push_back({"agreement", *share});
     };
     const auto put_first = [](std::vector<Measure>& measures, double frechet) {
       measures.insert(measures.begin(), {"frechet", frechet});

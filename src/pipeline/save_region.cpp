@@ -7,6 +7,7 @@
 #include "output_file.hpp"
 #include "picture_bands.hpp"
 #include "require.hpp"
+#include "values.hpp"
 
 namespace onestep {
 namespace {
@@ -94,6 +95,27 @@ std::vector<std::pair<std::int64_t, std::int64_t>> cut_by_tiles(std::int64_t beg
   return parts;
 }
 
+/// A file for a part of a plane, until it is committed.
+struct RegionFile {
+  RegionFile(const std::string& file, const Canvas& canvas, const Rectangle& rectangle, const SaveOptions& options)
+      : kind(kind_of(file, canvas, rectangle)), output(file) {
+    if (options.columns != 0) refuse("columns = " + std::to_string(options.columns) + ": a canvas makes one picture");
+    require_whole("enlarge", options.enlarge, 1, 1000);
+    if (kind == FileKind::npy)
+      writer = std::make_unique<ArrayWriter>(output, canvas.info().data, rectangle);
+    else
+      writer = std::make_unique<PictureWriter>(kind, output, canvas.info().data, rectangle, options);
+  }
+  void commit() {
+    writer->finish();
+    output.commit();
+  }
+
+  FileKind kind;
+  OutputFile output;
+  std::unique_ptr<RegionWriter> writer;
+};
+
 }  // namespace
 
 void require_savable(const std::string& file, const Canvas& canvas, const Rectangle& rectangle) {
@@ -103,42 +125,52 @@ void require_savable(const std::string& file, const Canvas& canvas, const Rectan
   require_writable(file);
 }
 
+std::vector<Rectangle> bands_of(const Canvas& canvas, const Rectangle& rectangle) {
+  std::vector<Rectangle> bands;
+  for (const auto& [y, height] : cut_by_tiles(rectangle.y, rectangle.height, canvas.report().tile_height))
+    bands.push_back({rectangle.x, y, rectangle.width, height});
+  return bands;
+}
+
 bool save_region(const std::string& file, const Canvas& canvas, const Rectangle& rectangle, const SaveOptions& options,
                  const OnProgress& on_progress, std::stop_token stop) {
-  const FileKind kind = kind_of(file, canvas, rectangle);
-  if (options.columns != 0) refuse("columns = " + std::to_string(options.columns) + ": a canvas makes one picture");
-  require_whole("enlarge", options.enlarge, 1, 1000);
-  OutputFile output(file);
-  std::unique_ptr<RegionWriter> writer;
-  if (kind == FileKind::npy)
-    writer = std::make_unique<ArrayWriter>(output, canvas.info().data, rectangle);
-  else
-    writer = std::make_unique<PictureWriter>(kind, output, canvas.info().data, rectangle, options);
-
-  const auto rows = cut_by_tiles(rectangle.y, rectangle.height, canvas.report().tile_height);
+  RegionFile output(file, canvas, rectangle, options);
+  const std::vector<Rectangle> bands = bands_of(canvas, rectangle);
   const auto columns = cut_by_tiles(rectangle.x, rectangle.width, canvas.report().tile_width);
   // A tile is told as the calls that it takes itself, though its neighbours may need or have made others; where a
   // period is drawn at once, the first tile takes them all.
   const bool at_once = canvas.report().whole_period;
-  const auto tiles = static_cast<std::int64_t>(rows.size() * columns.size());
+  const auto tiles = static_cast<std::int64_t>(bands.size() * columns.size());
   std::int64_t done = 0;
   const OnProgress tell = [&](const Progress& tile) {
     const std::int64_t each = at_once ? tile.calls : canvas.report().nfe;
     if (!on_progress || (at_once && done > 0)) return;
     on_progress({done * each + tile.calls_done * each / tile.calls, each * (at_once ? 1 : tiles), 0, 1});
   };
-  for (const auto& [y, height] : rows) {
+  for (const Rectangle& band : bands) {
     for (const auto& [x, width] : columns) {
-      const Region region = canvas.region({x, y, width, height}, tell, stop);
+      const Region region = canvas.region({x, band.y, width, band.height}, tell, stop);
       if (region.stopped) return false;
-      writer->add(region, x - rectangle.x, y - rectangle.y);
+      output.writer->add(region, x - rectangle.x, band.y - rectangle.y);
       ++done;
     }
-    writer->end_band();
+    output.writer->end_band();
   }
-  writer->finish();
   output.commit();
   return true;
+}
+
+void save_bands(const std::string& file, const Canvas& canvas, const Rectangle& rectangle,
+                const std::function<std::vector<float>(std::size_t i)>& band, const SaveOptions& options) {
+  RegionFile output(file, canvas, rectangle, options);
+  const std::vector<Rectangle> bands = bands_of(canvas, rectangle);
+  for (std::size_t i = 0; i < bands.size(); ++i) {
+    const Region region{{canvas.info().data.shape[0], bands[i].height, bands[i].width}, band(i)};
+    require_shape(region.values.size(), region.shape);
+    output.writer->add(region, 0, bands[i].y - rectangle.y);
+    output.writer->end_band();
+  }
+  output.commit();
 }
 
 }  // namespace onestep

@@ -41,6 +41,28 @@ class NotANumberNowAndThen(nn.Module):
         return torch.where(x[:, :1, :1, :1] > 1.9, torch.full_like(x, float("nan")), 0.5 * x)
 
 
+class Local(nn.Module):
+    """Sees one pixel around each."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x, noise):
+        return torch.tanh(self.convolution(x))
+
+
+class Huge(nn.Module):
+    """Takes 2 GB a sample, but of the noise that a model is tried with as it is loaded."""
+
+    def forward(self, x, noise):
+        y = 0.5 * x
+        if bool(noise[0] > 0):
+            y = y + 0 * x.reshape(x.shape[0], 1, -1).repeat(1, 65536 * 128, 1).sum(1).reshape(x.shape)
+        return y
+
+
 class Large(nn.Module):
     """Takes 16 MB a sample."""
 
@@ -215,6 +237,102 @@ class Bulk(unittest.TestCase):
         self.run_onestep("-n", "70", "-o", "out/", "--shard", "1/3", "--resume")
         self.assertEqual((self.folder / "out/000009.png").read_bytes(), whole["000009.png"])
 
+    def test_what_other_shards_made_is_taken_over(self):
+        whole = self.drawn(70)
+        for shard in (0, 2):  # of 3; the second one did not come far
+            self.run_onestep("-n", "70", "-o", "out/", "--shard", f"{shard}/3")
+        self.run_onestep("-n", "70", "-o", "out/", "--shard", "1/3")
+        manifest = self.folder / "out/manifest.1-of-3.jsonl"
+        (self.folder / "out/manifest.jsonl").unlink()
+        manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:8]))
+        times = {path.name: path.stat().st_mtime_ns for path in (self.folder / "out").glob("*.png")}
+        self.assertIn("go on with it by --resume", self.run_onestep("-n", "70", "-o", "out/", "--shard", "0/2", code=2))
+        for shard in (0, 1):
+            self.run_onestep("-n", "70", "-o", "out/", "--shard", f"{shard}/2", "--resume")
+        found = content(self.folder / "out")
+        self.assertEqual({name: data for name, data in found.items() if "-of-" not in name}, whole)
+        # Batch 4 of 9 is the first that nobody is known to have made: what stands before it was not made again.
+        kept = [name for name in times if (self.folder / "out" / name).stat().st_mtime_ns == times[name]]
+        self.assertGreaterEqual(len(kept), 4 * 8)
+        self.run_onestep("-n", "70", "-o", "out/", "--resume")
+        self.assertEqual(content(self.folder / "out")["manifest.jsonl"], whole["manifest.jsonl"])
+
+    def test_one_archive_is_gone_on_with(self):
+        tiny_models.write(self.folder / "tiny.pt", NotANumberNowAndThen())
+        for option in (["--bytes"], []):
+            common = ["-n", "4000", *option, "--keep-going", "-o"]
+            self.assertIn("samples, which are left out: whole.npz", self.run_onestep(*common, "whole.npz"))
+            whole = (self.folder / "whole.npz").read_bytes()
+            parts, kills, moments = self.folder / "out.npz.unfinished", 0, random.Random(1)
+            while kills < 10 and not (self.folder / "out.npz").exists():
+                before = len(list(parts.glob("*.part")))
+                process = self.start(*common, "out.npz", "--resume")
+                self.wait_for(lambda: len(list(parts.glob("*.part"))) > before, process)
+                time.sleep(moments.random() * 0.05)
+                if process.poll() is None:
+                    process.kill()
+                    kills += 1
+                process.communicate()
+            self.assertGreater(kills, 3)
+            if parts.exists():
+                part = sorted(parts.glob("*.part"))[1]
+                part.write_bytes(part.read_bytes()[:-9] + b"012345678")  # and damaged
+                self.assertIn("go on with it by --resume", self.run_onestep(*common, "out.npz", code=2))
+                self.assertIn("batch is 8 there, 16 here", self.run_onestep(*common, "out.npz", "--resume", "--batch", "16",
+                                                                           code=2))
+                self.run_onestep(*common, "out.npz", "--resume")
+            self.assertEqual((self.folder / "out.npz").read_bytes(), whole)
+            self.assertFalse(parts.exists())
+            # What is finished is left as it is; another run is refused.
+            time_of = (self.folder / "out.npz").stat().st_mtime_ns
+            self.run_onestep(*common, "out.npz", "--resume")
+            self.assertEqual((self.folder / "out.npz").stat().st_mtime_ns, time_of)
+            self.assertIn("levels is [80.0] there, [80.0,2.0] here",
+                          self.run_onestep(*common, "out.npz", "--resume", "--levels", "80,2", code=2))
+            self.assertEqual((self.folder / "out.npz").read_bytes(), whole)
+            (self.folder / "out.npz").unlink()
+        numpy.savez(self.folder / "mine.npz", samples=numpy.zeros((2, 1, 8, 8), numpy.float32))
+        self.assertIn("mine.npz does not say what was drawn", self.run_onestep("-n", "9", "-o", "mine.npz", "--resume", code=2))
+        self.assertIn("--shard is for a folder", self.run_onestep("-n", "9", "-o", "a.npz", "--shard", "0/2", code=2))
+
+    def test_an_archive_that_is_stopped_keeps_its_parts(self):
+        self.run_onestep("-n", "4000", "-o", "whole.npz")
+        process = self.start("-n", "4000", "-o", "out.npz")
+        manifest = self.folder / "out.npz.unfinished/manifest.jsonl"
+        self.wait_for(lambda: manifest.exists() and manifest.stat().st_size > 0, process)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+        self.assertEqual(process.returncode, 130)
+        done = 8 * len(manifest.read_text().splitlines())
+        self.assertIn(f"stopped; {done} of 4000 samples are done and kept: out.npz.unfinished; the same command with "
+                      "--resume goes on", said)
+        self.run_onestep("-n", "4000", "-o", "out.npz", "--resume")
+        self.assertEqual((self.folder / "out.npz").read_bytes(), (self.folder / "whole.npz").read_bytes())
+
+    def test_a_large_picture_is_gone_on_with(self):
+        sample = {"shape": [3, "H", "W"], "default": {"H": 32, "W": 32}, "halo": 1, "modality": "image", "range": [-1, 1]}
+        tiny_models.write(self.folder / "tiny.pt", Local(), format=2, sample=sample)
+        common = ["--size", "1500x6000", "--seeds", "3", "-o"]
+        self.run_onestep(*common, "whole.npy")
+        process = self.start(*common, "out.npy", "--resume")
+        parts = self.folder / "out.npy.unfinished"
+        self.wait_for(lambda: (parts / "0000001.part").exists(), process)
+        process.kill()
+        process.communicate()
+        before = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.part")}
+        self.assertIn("canvas is", self.run_onestep(*common, "out.npy", "--resume", "--at", "5,5", code=2))
+        self.assertGreater(len(before), 1)
+        self.run_onestep(*common, "out.npy", "--resume")
+        self.assertEqual((self.folder / "out.npy").read_bytes(), (self.folder / "whole.npy").read_bytes())
+        self.assertEqual(sorted(os.listdir(self.folder)), ["out.npy", "tiny.pt", "whole.npy"])
+
+    def test_without_mpi_the_ranks_of_mpirun_are_refused(self):
+        result = subprocess.run(self.command("-n", "9", "-o", "out/"), cwd=self.folder, capture_output=True, text=True,
+                                env=os.environ | {"OMPI_COMM_WORLD_SIZE": "2"})
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("2 processes of this command were started", result.stderr)
+        self.assertFalse((self.folder / "out").exists())
+
     def test_a_bad_seed_is_noted_and_the_rest_goes_on(self):
         tiny_models.write(self.folder / "tiny.pt", NotANumberNowAndThen())
         said = self.run_onestep("-n", "100", "-o", "out/", code=5)
@@ -292,6 +410,23 @@ class Bulk(unittest.TestCase):
         self.run_onestep("-n", "500", "-o", "disk/out/", "--resume")
         self.assertEqual(content(disk / "out"), whole)
 
+    def test_a_full_disk_is_gone_on_with_in_one_archive(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", disk], capture_output=True).returncode != 0:
+            self.skipTest("a file system can't be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], capture_output=True)
+        self.run_onestep("-n", "500", "-o", "whole.npz")
+        for size in ("160k", "320k"):  # too little for the parts, and for the file beside them
+            subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
+            said = self.run_onestep("-n", "500", "-o", "disk/set.npz", *(["--resume"] if size == "320k" else []), code=4)
+            self.assertIn("No space left on device", said)
+            self.assertEqual(os.listdir(disk), ["set.npz.unfinished"])
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        self.run_onestep("-n", "500", "-o", "disk/set.npz", "--resume")
+        self.assertEqual((disk / "set.npz").read_bytes(), (self.folder / "whole.npz").read_bytes())
+        self.assertEqual(os.listdir(disk), ["set.npz"])
+
     def test_a_folder_that_cant_be_written_is_refused(self):
         (self.folder / "out").mkdir(mode=0o555)
         as_somebody = {"user": 65534} if os.geteuid() == 0 else {}
@@ -318,8 +453,6 @@ class Bulk(unittest.TestCase):
         commands = re.findall(r"^    onestep (.*)$", (root / "docs/bulk.md").read_text(), re.MULTILINE)
         self.assertGreater(len(commands), 4)
         for command in commands:
-            if "--shard" in command:  # a run of its own
-                command = command.replace("garments/", "shards/")
             result = subprocess.run([ONESTEP, *shlex.split(command.replace("1000000", "70")), "--quiet"], cwd=self.folder,
                                     capture_output=True, text=True)
             self.assertEqual(result.returncode, 0, result.stderr)
@@ -358,6 +491,16 @@ class Bulk(unittest.TestCase):
                                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
         self.assertIn("going on with 32 samples a network call", said)
         self.assertEqual(len(list((self.folder / "out").glob("*.png"))), 64)
+
+    def test_too_little_memory_for_one_sample_is_an_error(self):
+        tiny_models.write(self.folder / "tiny.pt", Huge())
+        limit = 2 << 30  # libtorch takes some hundreds of MB of addresses
+        for output in ("out/", "set.npz"):
+            said = self.run_onestep("--no-engine", "--threads", "1", "-n", "4", "--batch", "2", "-o", output, code=6,
+                                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+            self.assertIn("going on with 1 samples a network call", said)
+            self.assertIn("one sample a network call needs more memory than there is", said)
+        self.assertEqual(os.listdir(self.folder), ["tiny.pt"])
 
 
 if __name__ == "__main__":

@@ -278,7 +278,7 @@ class CommandLine(unittest.TestCase):
                 return 0.5 * x
 
         tiny_models.write(self.folder / "says.pt", Says())
-        command = [ONESTEP, "generate", "says.pt", "--no-engine", "--batch", "1", "-o", "a.npz", "-n"]
+        command = [ONESTEP, "generate", "says.pt", "--no-engine", "--batch", "1", "-o", "a.npy", "-n"]
 
         def start(count, **options):
             process = subprocess.Popen([*command, str(count)], cwd=self.folder, text=True, stderr=subprocess.PIPE,
@@ -290,14 +290,14 @@ class CommandLine(unittest.TestCase):
 
         said, code = start(1_000_000)
         self.assertEqual(code, 130, said)
-        samples = numpy.load(self.folder / "a.npz")["samples"]
-        self.assertIn(f"stopped; {len(samples)} of 1000000 samples are done and kept: a.npz", said)
+        samples = numpy.load(self.folder / "a.npy")
+        self.assertIn(f"stopped; {len(samples)} of 1000000 samples are done and kept: a.npy", said)
         self.assertTrue(0 < len(samples) < 1_000_000)
-        self.assertEqual(sorted(os.listdir(self.folder)), ["a.npz", "says.pt"])
+        self.assertEqual(sorted(os.listdir(self.folder)), ["a.npy", "says.pt"])
         # nohup has it go on.
         said, code = start(300, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         self.assertEqual(code, 0, said)
-        self.assertEqual(len(numpy.load(self.folder / "a.npz")["samples"]), 300)
+        self.assertEqual(len(numpy.load(self.folder / "a.npy")), 300)
 
     def test_a_folder_of_samples_takes_no_more_memory_the_more_there_are(self):
         tiny_models.write(self.folder / "tiny.pt", Half())

@@ -194,6 +194,14 @@ class Evaluate(unittest.TestCase):
         _, logits = self.features(pixels)
         self.assertEqual(expected["measures"]["agreement"]["value"], numpy.mean(logits.argmax(1) == labels))
 
+    def test_two_labels_of_one_name_are_two(self):
+        tiny_models.write(self.folder / "tiny.pt", tiny_models.HalfOfALabel(),
+                          labels={"count": 4, "names": ["boot", "coat", "boot", "hat"], "encoding": "index"})
+        self.save("real.npz", pictures(80, 5), numpy.arange(80) % 4)
+        found = self.evaluate("tiny.pt", "-n", "60", "--reference", "real.npz", "--by-label")["labels"]
+        self.assertEqual(list(found), ["0", "coat", "2", "hat"])
+        self.assertNotEqual(found["0"], found["2"])
+
     def test_labels_are_matched_by_name(self):
         for folder, names in (("a", NAMES), ("real", ["coat", "hat", "shoe"])):
             for i, name in enumerate(names):

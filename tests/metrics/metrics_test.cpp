@@ -1,7 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <barrier>
 #include <cmath>
+#include <functional>
+#include <mutex>
 #include <numeric>
+#include <thread>
+#include <vector>
 
 #include "class_scores.hpp"
 #include "frechet.hpp"
@@ -83,6 +90,77 @@ TEST(MomentSums, OfPartsAreThoseOfTheWhole) {
     if (i < 7) {
       EXPECT_NEAR(parts.mean[i], whole.mean[i], 1e-9);
     }
+  }
+}
+
+/// What two processes that each call `work` with a function that adds up their numbers do.
+void in_two_processes(const std::function<void(int process, const SumOver& sum)>& work) {
+  std::vector<double> total;
+  std::barrier all(2);
+  std::mutex mutex;
+  const SumOver sum = [&](std::span<double> numbers) {
+    {
+      const std::lock_guard lock(mutex);
+      total.resize(numbers.size());
+      for (std::size_t i = 0; i < numbers.size(); ++i) total[i] += numbers[i];
+    }
+    all.arrive_and_wait();
+    std::copy(total.begin(), total.end(), numbers.begin());
+    all.arrive_and_wait();
+    {
+      const std::lock_guard lock(mutex);
+      total.clear();
+    }
+    all.arrive_and_wait();
+  };
+  std::jthread other([&] { work(1, sum); });
+  work(0, sum);
+}
+
+TEST(MomentSums, OfTwoProcessesAreThoseOfTheWhole) {
+  const Tensor a = gaussian(700, 7, 1000, 1, 6);
+  const FeatureMoments whole = moments(a);
+  for (const std::int64_t first : {0, 1, 300}) {  // of which one may know of nothing
+    std::array<MomentSums, 2> sums;
+    in_two_processes([&](int process, const SumOver& sum) {
+      sums[process].add(process == 0 ? a.narrow(0, 0, first) : a.narrow(0, first, 700 - first));
+      sums[process].sum_over(sum);
+    });
+    for (const MomentSums& one : sums) {
+      EXPECT_EQ(one.count(), 700);
+      const FeatureMoments found = one.moments();
+      for (std::size_t i = 0; i < 49; ++i) EXPECT_NEAR(found.covariance[i], whole.covariance[i], 1e-10);
+      for (std::size_t i = 0; i < 7; ++i) EXPECT_NEAR(found.mean[i], whole.mean[i], 1e-9);
+    }
+  }
+}
+
+TEST(InceptionScore, OfTwoProcessesKnowsTheSamplesOfBoth) {
+  std::array<ClassScores, 2> scores;
+  in_two_processes([&](int process, const SumOver& sum) {
+    // Each knows half of the classes.
+    if (process == 0) scores[0].add(torch::eye(4).narrow(0, 0, 2).repeat({2000, 1}) * 1000);
+    if (process == 1) scores[1].add(torch::eye(4).narrow(0, 2, 2).repeat({2000, 1}) * 1000);
+    scores[process].sum_over(sum);
+  });
+  for (const ClassScores& one : scores) EXPECT_NEAR(one.inception_score().value, 4, 0.04);  // as below
+}
+
+TEST(PointSet, ThatIsLargerThanItsMemoryGivesWhatItWasGiven) {
+  constexpr std::int64_t count = 20'000, dimensions = 2048;  // 164 MB
+  PointSet set;
+  const auto value = [](std::int64_t row) { return static_cast<float>(row % 8191); };
+  for (std::int64_t row = 0; row < count; row += 500) {
+    const Tensor numbers = torch::arange(row, row + 500, torch::kFloat32).remainder(8191);
+    set.append(numbers.unsqueeze(1) + torch::arange(dimensions).unsqueeze(0) / 4096.0F);
+  }
+  EXPECT_EQ(set.count(), count);
+  PointSet moved = std::move(set);
+  const std::vector<std::int64_t> rows{19'999, 0, 17'000, 17'001, 17'002, 16'383, 16'384, 16'385, 3, 18'000};
+  const Tensor found = moved.gather(rows);
+  for (std::size_t k = 0; k < rows.size(); ++k) {
+    EXPECT_EQ(found[k][0].item<double>(), value(rows[k])) << rows[k];
+    EXPECT_EQ(found[k][2047].item<double>(), value(rows[k]) + 2047.0 / 4096) << rows[k];
   }
 }
 

@@ -1,5 +1,6 @@
-"""The quality measures against sets whose answers are known."""
+"""The quality measures against sets whose answers are known. Usage: evaluate_test.py ONESTEP"""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,30 +9,17 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "models/training"))
 import classifier  # noqa: E402
 import data  # noqa: E402
-from evaluate import consistency, coverage, frechet_distance, nearest, to_bytes  # noqa: E402
+from evaluate import Judge, consistency, nearest, to_bytes  # noqa: E402
 
 torch.manual_seed(0)
 
-# Gaussians N(m, s^2) in each of 4 dimensions: 4 ((m_a - m_b)^2 + (s_a - s_b)^2). 400,000 points: the standard error of a
-# mean is 0.003, and the answer moves by 4 * 2 * 1 * 0.003 a mean; 0.1 is four times that.
-a, b = torch.randn(400_000, 4), 1 + 2 * torch.randn(400_000, 4)
-assert abs(frechet_distance(a, b) - 8) < 0.1, frechet_distance(a, b)
-# The same set: zero up to the square root of rounding errors in double precision.
-assert abs(frechet_distance(a, a)) < 1e-6
+os.environ["ONESTEP"] = sys.argv[1]
 
 # Distances on a line.
 line = torch.arange(10.0)[:, None]
 assert nearest(line, line, 1).tolist() == [0] * 10
 assert nearest(line, line, 2).tolist() == [1] * 10
 assert nearest(torch.tensor([[20.0]]), line, 1).tolist() == [11]
-
-# Identical sets cover each other; far ones do not; of two modes, far apart, a sampler that knows one recalls half.
-x = torch.randn(1000, 8)
-assert coverage(x, x) == 1
-assert coverage(x, x + 1000) == 0
-both = torch.cat([x, x + 1000])
-assert coverage(x, both) == 1
-assert coverage(both, x) == 0.5
 
 # Bytes: the ends, the middle rounded to even, what lies outside clamped.
 assert to_bytes(torch.tensor([-9.0, -1, 0, 1, 9])).tolist() == [0, 0, 128, 255, 255]
@@ -50,4 +38,11 @@ for levels in ([80.0], [80.0, 0.8], [80.0, 5.0, 0.8]):
 test = data.fashion_mnist("t10k")
 accuracy = classifier.accuracy(classifier.load(), test.pixels, test.labels)
 assert accuracy > 0.92, accuracy
+
+# Real pictures of labels in turn get what training pictures get, and pictures of noise do not.
+judge = Judge(1000)
+judge.measure.save(judge.measure.real, test.pixels[:1000], test.labels[:1000])
+real, noise = judge.floor(), judge.measure(torch.randint(0, 256, (1000, 1, 28, 28)).byte(), torch.arange(1000) % 10)
+assert abs(real["agreement"] - accuracy) < 0.03, real  # a thousand pictures: a standard error of 0.008
+assert noise["frechet"] > 20 * real["frechet"] and noise["agreement"] < 0.3 and noise["recall"] < 0.1, (real, noise)
 print(f"ok; the classifier's accuracy on the test pictures is {accuracy:.4f}")
