@@ -348,7 +348,7 @@ class Evaluate(unittest.TestCase):
         real = ["--reference", "real.npz"]
         for arguments, code, words in (
                 (["a.npz"], 2, "give --reference"),
-                (["nowhere", *real], 4, "nowhere: is no file, and no shipped model, which are fashion"),
+                (["nowhere", *real], 4, "nowhere: is no file, and no shipped model, which are "),
                 (["./nowhere", *real], 4, "no such file"),
                 (["empty", *real], 4, "has no PNG, JPEG or BMP pictures"),
                 (["one.npz", *real], 2, "samples: one sample; a distance between sets needs two or more"),
