@@ -12,6 +12,8 @@ from pathlib import Path
 
 # The system's own, which every machine with a compiler has; a newer one will do.
 SYSTEM = re.compile(r"libc6|libc-dev-bin|libgcc-s1|libstdc\+\+6|gcc-\d+-base|linux-libc-dev|libcrypt")
+# What a build can do without, and that brings a hundred others.
+OPTIONAL = {"libfluidsynth-dev", "libopenmpi-dev"}
 # Of no use to the build. Of static libraries only googletest's are linked.
 LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/bug", "usr/share/doc-base", "usr/src")
 
@@ -28,9 +30,9 @@ def printed(*command: str, **options) -> str:
 
 
 def needed(setup: Path) -> list[str]:
-    """The development packages that scripts/setup.sh installs, pkg-config, and all that they depend on."""
+    """The development packages that scripts/setup.sh installs, without the optional ones, pkg-config, and all that they depend on."""
     listed = re.search(r"^packages=\((.*?)\)", setup.read_text(), re.MULTILINE | re.DOTALL).group(1).split()
-    waiting, found, depends = [package for package in listed if package.endswith("-dev")] + ["pkgconf"], set(), {}
+    waiting, found, depends = [package for package in listed if package.endswith("-dev") and package not in OPTIONAL] + ["pkgconf"], set(), {}
     for line in printed("apt-cache", "depends", "--recurse", "--important", *waiting).splitlines():
         if not line.startswith(" "):
             depends[line] = links = []
