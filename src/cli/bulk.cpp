@@ -267,6 +267,14 @@ Shard BulkArguments::part() const {
   return parse_shard(shard);
 }
 
+std::string folder_of_parts(const std::string& file) { return file + ".unfinished"; }
+
+std::string name_of_part(std::size_t part) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%07zu.part", part);
+  return name;
+}
+
 std::size_t batch_of(const Request& request) {
   return static_cast<std::size_t>(std::min(request.batch, static_cast<std::int64_t>(request.seeds.size())));
 }

@@ -69,6 +69,10 @@ BulkReport draw_in_bulk(const BulkTask& task, const BulkLayout& layout);
 /// What is drawn, as far as another run of it would have to be the same.
 nlohmann::ordered_json facts_of(const BulkTask& task, const std::string& pattern);
 
+/// One file that is made of many: until all of them are there, they lie in this folder, by these names.
+std::string folder_of_parts(const std::string& file);
+std::string name_of_part(std::size_t part);
+
 /// Samples a network call.
 std::size_t batch_of(const Request& request);
 

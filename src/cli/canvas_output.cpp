@@ -174,15 +174,11 @@ class BandedPicture {
     Json facts = facts_of({task.generator, request, task.hash, task.arguments, task.device, task.compiled, task.quiet},
                           "bands of " + fs::path(file).extension().string());
     facts["canvas"] = canvas_facts;
-    run_.folder = file + ".unfinished";
+    run_.folder = folder_of_parts(file);
     run_.facts = std::move(facts);
     run_.shard = task.arguments.part();
     run_.count = bands_.size();
-    run_.place = [seed = request.seeds.front()](std::size_t band) {
-      char name[32];
-      std::snprintf(name, sizeof name, "%07zu.part", band);
-      return ItemPlace{seed, name};
-    };
+    run_.place = [seed = request.seeds.front()](std::size_t band) { return ItemPlace{seed, name_of_part(band)}; };
   }
 
   /// This process's bands that are not there. bar: shows them, and afterwards how far the other ranks are. false:

@@ -202,7 +202,7 @@ void run_in_bulk(const Arguments& arguments, const Generator& generator, const R
   }
   if (report.stopped) {
     throw StoppedByUser{
-        kept(drawn.finished, static_cast<std::size_t>(drawn.asked), one_file ? where + ".unfinished" : where) +
+        kept(drawn.finished, static_cast<std::size_t>(drawn.asked), one_file ? folder_of_parts(where) : where) +
         (drawn.finished > 0 ? "; the same command with --resume goes on" : "")};
   }
 }

@@ -1,6 +1,5 @@
 #include "npz_output.hpp"
 
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -40,14 +39,7 @@ class NpzSet {
         as_bytes_(as_bytes),
         has_labels_(task.generator.info().label_count > 0) {}
 
-  std::string folder() const { return file_ + ".unfinished"; }
   std::string pattern() const { return as_bytes_ ? ".npz: arr_0, arr_1" : ".npz: samples, seeds, labels"; }
-
-  static std::string part(std::size_t batch) {
-    char name[32];
-    std::snprintf(name, sizeof name, "%07zu.part", batch);
-    return name;
-  }
 
   std::vector<std::byte> encode(std::span<const Sample> samples) const {
     std::vector<std::byte> bytes;
@@ -71,6 +63,7 @@ class NpzSet {
   void write(std::size_t parts, const Json& facts) const {
     OutputFile output(file_);
     NpzWriter npz([&](std::uint64_t place, std::span<const std::byte> bytes) { output.write_at(place, bytes); });
+    const std::string folder = folder_of_parts(file_);
     std::vector<std::byte> seeds, labels;
     std::size_t row = as_bytes_ ? 1 : sizeof(float);
     for (const std::int64_t side : shape_) row *= static_cast<std::size_t>(side);
@@ -81,7 +74,7 @@ class NpzSet {
     }
     const std::size_t of_sample = row + sizeof(std::uint64_t) + (has_labels_ ? sizeof(std::int64_t) : 0);
     for (std::size_t i = 0; i < parts; ++i) {
-      const std::vector<std::byte> bytes = content_of(folder() + "/" + part(i));
+      const std::vector<std::byte> bytes = content_of(folder + "/" + name_of_part(i));
       const std::size_t count = bytes.size() / of_sample;
       const std::span all(bytes);
       npz.write(all.first(count * row));
@@ -101,7 +94,7 @@ class NpzSet {
     npz.finish(json_text(facts));
     output.commit();
     std::error_code left;
-    fs::remove_all(folder(), left);
+    fs::remove_all(folder, left);
   }
 
  private:
@@ -123,8 +116,9 @@ BulkReport draw_into_npz(const BulkTask& task, const std::string& file, bool as_
   const std::size_t size = batch_of(request), parts = (request.seeds.size() - 1) / size + 1;
   const Json facts = facts_of(task, set.pattern());
 
+  const std::string folder = folder_of_parts(file);
   std::error_code unreachable;
-  if (task.arguments.resume && fs::exists(file, unreachable) && !fs::exists(set.folder(), unreachable)) {
+  if (task.arguments.resume && fs::exists(file, unreachable) && !fs::exists(folder, unreachable)) {
     const Json there = Json::parse(comment_of(file), nullptr, /*allow_exceptions=*/false);
     if (!there.is_object())
       throw Error(ErrorKind::usage, file + " does not say what was drawn; give another file, or leave out --resume");
@@ -138,8 +132,8 @@ BulkReport draw_into_npz(const BulkTask& task, const std::string& file, bool as_
     return done;
   }
 
-  BulkLayout layout{.folder = set.folder(), .pattern = set.pattern(), .of_batches = true};
-  layout.place = [&](std::size_t batch) { return ItemPlace{request.seeds[batch * size], NpzSet::part(batch)}; };
+  BulkLayout layout{.folder = folder, .pattern = set.pattern(), .of_batches = true};
+  layout.place = [&](std::size_t batch) { return ItemPlace{request.seeds[batch * size], name_of_part(batch)}; };
   layout.encode = [&](std::span<const Sample> samples, std::size_t) { return set.encode(samples); };
   layout.finish = [&] { set.write(parts, facts); };
   return draw_in_bulk(task, layout);

@@ -22,35 +22,11 @@ from PIL import Image
 from torch import nn
 
 import tiny_models
+from tiny_models import LABELS, Labelled, Local, NotANumberNowAndThen, content
 from peak_memory import peak_memory
 
 ONESTEP = sys.argv.pop(1)
 os.environ["OMP_NUM_THREADS"] = "1"
-LABELS = {"labels": {"count": 3, "names": ["boot", "coat", "hat"], "encoding": "index"}}
-
-
-class Labelled(nn.Module):
-    def forward(self, x, noise, label):
-        return 0.5 * x + 0.1 * label.to(x.dtype)[:, None, None, None]
-
-
-class NotANumberNowAndThen(nn.Module):
-    """Where the first pixel is above a level that one seed in twenty reaches."""
-
-    def forward(self, x, noise):
-        return torch.where(x[:, :1, :1, :1] > 1.9, torch.full_like(x, float("nan")), 0.5 * x)
-
-
-class Local(nn.Module):
-    """Sees one pixel around each."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
-
-    def forward(self, x, noise):
-        return torch.tanh(self.convolution(x))
 
 
 class Huge(nn.Module):
@@ -68,10 +44,6 @@ class Large(nn.Module):
 
     def forward(self, x, noise):
         return 0.5 * x + 0 * x.reshape(x.shape[0], 1, -1).repeat(1, 65536, 1).sum(1).reshape(x.shape)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class Bulk(unittest.TestCase):

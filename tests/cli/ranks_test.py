@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 import tiny_models
+from tiny_models import LABELS, Labelled, Local, NotANumberNowAndThen, content
 
 BUILT_WITH_MPI = sys.argv.pop(2).upper() in ("ON", "1", "TRUE", "YES")
 ONESTEP = sys.argv.pop(1)
@@ -27,12 +28,6 @@ if not BUILT_WITH_MPI or not shutil.which("mpirun"):
           ("there is no mpirun" if BUILT_WITH_MPI else "onestep was built without MPI, -DONESTEP_MPI=ON"))
     sys.exit(77)
 os.environ |= {"OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-LABELS = {"labels": {"count": 3, "names": ["boot", "coat", "hat"], "encoding": "index"}}
-
-
-class Labelled(nn.Module):
-    def forward(self, x, noise, label):
-        return 0.5 * x + 0.1 * label.to(x.dtype)[:, None, None, None]
 
 
 class Slow(nn.Module):
@@ -43,27 +38,6 @@ class Slow(nn.Module):
         for _ in range(4000):
             y = y + 0.0 * torch.tanh(y)
         return 0.5 * y
-
-
-class Local(nn.Module):
-    """Sees one pixel around each."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
-
-    def forward(self, x, noise):
-        return torch.tanh(self.convolution(x))
-
-
-class NotANumber(nn.Module):
-    def forward(self, x, noise):
-        return torch.where(x[:, :1, :1, :1] > 1.9, torch.full_like(x, float("nan")), 0.5 * x)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def workers(process: subprocess.Popen) -> list[int]:
@@ -201,7 +175,7 @@ class Ranks(unittest.TestCase):
         self.assertEqual((self.folder / "out.npz").read_bytes(), (self.folder / "whole.npz").read_bytes())
 
     def test_a_bad_seed_is_the_affair_of_its_rank(self):
-        tiny_models.write(self.folder / "nan.pt", NotANumber())
+        tiny_models.write(self.folder / "nan.pt", NotANumberNowAndThen())
         common = ["nan.pt", "-n", "100", "--batch", "8", "-o", "out/"]
         result = self.run_onestep(*common, ranks=2, code=5)  # each of the two has such seeds
         self.assertRegex(result.stderr, r"onestep, rank \d: .*NaN or infinity in the sample of seed")

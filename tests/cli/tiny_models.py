@@ -1,4 +1,4 @@
-"""Model files of a few bytes for the tests beside this one."""
+"""Model files of a few bytes, and folders, for the tests beside this one."""
 
 import json
 import warnings
@@ -9,6 +9,8 @@ from torch import nn
 
 # Other tests run at the same time, and threads that wait for each other's cores take many times as long.
 torch.set_num_threads(1)
+
+LABELS = {"labels": {"count": 3, "names": ["boot", "coat", "hat"], "encoding": "index"}}
 
 
 def metadata(**changes) -> dict:
@@ -26,6 +28,30 @@ class Half(nn.Module):
 class HalfOfALabel(nn.Module):
     def forward(self, x, noise, label):
         return 0.5 * x
+
+
+class Labelled(nn.Module):
+    def forward(self, x, noise, label):
+        return 0.5 * x + 0.1 * label.to(x.dtype)[:, None, None, None]
+
+
+class Local(nn.Module):
+    """Sees one pixel around each."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x, noise):
+        return torch.tanh(self.convolution(x))
+
+
+class NotANumberNowAndThen(nn.Module):
+    """Where the first pixel is above a level that one seed in twenty reaches."""
+
+    def forward(self, x, noise):
+        return torch.where(x[:, :1, :1, :1] > 1.9, torch.full_like(x, float("nan")), 0.5 * x)
 
 
 class OfAText(nn.Module):
@@ -78,3 +104,7 @@ def write(file: Path, network: nn.Module, /, **changes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.script(network), str(file), _extra_files={"onestep.json": json.dumps(metadata(**changes))})
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,5 +1,6 @@
 // What all tabs choose by: model, label, steps, seed, and the big button.
 
+import {closed} from './address.js';
 import {drawOne} from './api.js';
 import {h, show} from './dom.js';
 
@@ -139,4 +140,19 @@ export function sidebar({models, pick, fields, button: [text, press], more = []}
       }
     },
   };
+}
+
+// The sidebar of a tab that shows a sheet of samples. most: samples that one address draws.
+export function sheetSidebar(context, most, next) {
+  const go = (change) => context.go({...closed, ...change});
+  return sidebar({
+    models: context.models,
+    pick: (model) => go({model: model.name, label: null, steps: null}),
+    fields: (model, chosen) => [
+      labelField(model, chosen.label, (label) => go({label})),
+      stepsField(model, chosen.steps, (steps) => go({steps})),
+      numberField('How many', 'count', 1, most, (count) => go({count})),
+      seedField((seed) => go({seed}), 'First seed')],
+    button: ['Next sheet', next],
+  });
 }

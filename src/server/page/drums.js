@@ -195,9 +195,8 @@ export function mount(element, context) {
   async function saveZip() {
     const there = sounds.map((_, at) => at).filter((at) => sounds[at]);
     if (!there.length) return;
-    const files = await Promise.all(there.map(async (at) => ({name: `${nameOf(at)}.wav`, bytes: new Uint8Array(await sounds[at].wav.arrayBuffer())})));
-    save(zip(files), `${fileName(model.name, 'kit', seed)}.zip`);
-    context.announce(`${files.length} sounds in a ZIP`);
+    save(await zip(there.map((at) => [`${nameOf(at)}.wav`, sounds[at].wav])), `${fileName(model.name, 'kit', seed)}.zip`);
+    context.announce(`${there.length} sounds in a ZIP`);
   }
 
   choose(0);

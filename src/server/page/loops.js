@@ -2,8 +2,7 @@
 
 import {closed} from './address.js';
 import {draw, fileOf, Gone} from './api.js';
-import {chooseModel, defaultSteps, labelField, notice, numberField, requestLabels, seedField, sidebar, stepsField, titleOf}
-  from './controls.js';
+import {chooseModel, defaultSteps, notice, requestLabels, sheetSidebar, titleOf} from './controls.js';
 import {copyButton, fileName, h, save, show} from './dom.js';
 import {zip} from './zip.js';
 
@@ -20,16 +19,7 @@ export function mount(element, context) {
   let model, steps, seed, count;
   let samples = [];
 
-  const side = sidebar({
-    models: context.models,
-    pick: (next) => context.go({...closed, model: next.name, label: null, steps: null}),
-    fields: (of, chosen) => [
-      labelField(of, chosen.label, (label) => context.go({...closed, label})),
-      stepsField(of, chosen.steps, (next) => context.go({...closed, steps: next})),
-      numberField('How many', 'count', 1, mostLoops, (next) => context.go({...closed, count: next})),
-      seedField((next) => context.go({...closed, seed: next}), 'First seed')],
-    button: ['Next sheet', () => context.go({...closed, seed: seed + count})],
-  });
+  const side = sheetSidebar(context, mostLoops, () => context.go({...closed, seed: seed + count}));
   const heading = h('h1', {});
   const status = h('p', {class: 'status'});
   const trouble = h('div', {});
@@ -130,9 +120,8 @@ export function mount(element, context) {
   async function saveZip() {
     const there = samples.filter(Boolean);
     if (!there.length) return;
-    const files = await Promise.all(there.map(async (sample) => ({
-      name: `${fileName(model.name, sample.label_name, sample.seed)}.webp`, bytes: new Uint8Array(await sample.webp.arrayBuffer())})));
-    save(zip(files), `${fileName(model.name, context.state.label, seed)}.zip`);
+    const files = there.map((sample) => [`${fileName(model.name, sample.label_name, sample.seed)}.webp`, sample.webp]);
+    save(await zip(files), `${fileName(model.name, context.state.label, seed)}.zip`);
     context.announce(`${files.length} loops in a ZIP`);
   }
 

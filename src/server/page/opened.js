@@ -325,8 +325,8 @@ export function mountOpened(context, sheet) {
         const at = nearest(slider.valueAsNumber);
         if (at >= 0) save(strip[at].png, `${fileName(model.name, current.label_name, context.state.open, context.state.to, at)}.png`);
       }}, 'Download'),
-      h('button', {type: 'button', class: 'action', onclick: async () => save(zip(await Promise.all(strip.filter(Boolean).map(async (sample, at) => ({
-        name: `${String(at).padStart(2, '0')}.png`, bytes: new Uint8Array(await sample.png.arrayBuffer())})))),
+      h('button', {type: 'button', class: 'action', onclick: async () => save(
+        await zip(strip.filter(Boolean).map((sample, at) => [`${String(at).padStart(2, '0')}.png`, sample.png])),
         `${fileName(model.name, context.state.open, context.state.to)}.zip`)}, 'All frames as ZIP'), copy);
     let strip = [], levels = [], drawn = null, running = new AbortController();
 

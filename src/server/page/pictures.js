@@ -2,8 +2,7 @@
 
 import {closed} from './address.js';
 import {draw, Gone, picture} from './api.js';
-import {chooseModel, defaultSteps, labelField, notice, numberField, requestLabels, seedField, sidebar, stepsField, titleOf}
-  from './controls.js';
+import {chooseModel, defaultSteps, notice, requestLabels, sheetSidebar, titleOf} from './controls.js';
 import {fileName, h, save, show} from './dom.js';
 import {mountOpened} from './opened.js';
 import {zip} from './zip.js';
@@ -23,16 +22,7 @@ export function mount(element, context) {
   let model, steps, seed, count;
   const selected = new Set();         // places on the sheet
 
-  const side = sidebar({
-    models: context.models,
-    pick: (next) => context.go({...closed, model: next.name, label: null, steps: null}),
-    fields: (of, chosen) => [
-      labelField(of, chosen.label, (label) => context.go({...closed, label})),
-      stepsField(of, chosen.steps, (next) => context.go({...closed, steps: next})),
-      numberField('How many', 'count', 1, mostPictures, (next) => context.go({...closed, count: next})),
-      seedField((next) => context.go({...closed, seed: next}), 'First seed')],
-    button: ['Next sheet', () => context.go({...closed, seed: seed + count})],
-  });
+  const side = sheetSidebar(context, mostPictures, () => context.go({...closed, seed: seed + count}));
   const heading = h('h1', {});
   const status = h('p', {class: 'status'});
   const trouble = h('div', {});
@@ -148,9 +138,8 @@ export function mount(element, context) {
   async function saveZip() {
     const chosen = samples.filter((sample, at) => sample && (!selected.size || selected.has(at)));
     if (!chosen.length) return;
-    const files = await Promise.all(chosen.map(async (sample) => ({
-      name: `${fileName(model.name, sample.label_name, sample.seed)}.png`, bytes: new Uint8Array(await sample.png.arrayBuffer())})));
-    save(zip(files), `${fileName(model.name, context.state.label, seed)}.zip`);
+    const files = chosen.map((sample) => [`${fileName(model.name, sample.label_name, sample.seed)}.png`, sample.png]);
+    save(await zip(files), `${fileName(model.name, context.state.label, seed)}.zip`);
     context.announce(`${files.length} pictures in a ZIP`);
   }
 

@@ -26,13 +26,14 @@ function little(...fields) {
   return bytes;
 }
 
-// files: [{name, bytes: Uint8Array}], below 4 GiB and 65,536 files in all. Their date is given, so that the same files
+// files: [[name, Blob], ...], below 4 GiB and 65,536 files in all. Their date is given, so that the same files
 // are the same archive.
-export function zip(files) {
+export async function zip(files) {
   const version = 20, utf8 = 0x0800, stored = 0, time = 0, date = (1 << 5) | 1;  // 1 January 1980
   const parts = [], directory = [];
   let offset = 0;
-  for (const {name, bytes} of files) {
+  for (const [name, blob] of files) {
+    const bytes = new Uint8Array(await blob.arrayBuffer());
     const path = new TextEncoder().encode(name);
     const about = [[2, version], [2, utf8], [2, stored], [2, time], [2, date], [4, crc32(bytes)], [4, bytes.length],
                    [4, bytes.length], [2, path.length], [2, 0]];
