@@ -740,6 +740,16 @@ class Page(unittest.TestCase):
             self.piece()
             self.button("Take as motif").click()
             self.wait(lambda: len(self.motif()) > 4, "the piece is the motif")
+            self.script("arguments[0].click()", self.browser.find_element(By.CSS_SELECTOR, "[name=task][value=fill]"))
+            self.wait(lambda: self.asked("/api/compose")[-1].get("gap") == [3, 3], "the middle bar of four")
+            first = self.one("[name=gap-first]")
+            first.clear()
+            first.send_keys("4", Keys.TAB)
+            self.wait(lambda: self.asked("/api/compose")[-1].get("gap") == [4, 4], "the last bar comes along")
+            kept = {tuple(note.split()) for note in self.motif() if int(note.split()[1]) < 48}
+            written = {tuple(map(str, note)) for note in self.piece()}
+            self.assertGreater(len(kept), 0)
+            self.assertLessEqual(kept, written, "what lies before the gap stays")
             self.button("Clear").click()
             self.wait(lambda: "motif" not in self.address() and "task" not in self.address(), "cleared")
         finally:

@@ -22,11 +22,12 @@ const fields = {
   cut: String,         // x,y,width,height
   seamless: whole,
   paint: String,       // what is painted on the plane (painting.js)
-  task: String,        // of music: harmonise, continue, vary; absent: a new piece
+  task: String,        // of music: harmonise, continue, vary, fill; absent: a new piece
   motif: String,       // its notes (roll.js)
   bars: whole,
   tempo: whole,        // quarter notes a minute
   freedom: whole,      // of vary, in hundredths
+  gap: String,         // of fill: first,last of the bars
   pads: String,        // of drums: which pads have another seed (drums.js)
 };
 
@@ -48,6 +49,6 @@ export function link(state) {
 }
 
 // What belongs to one tab alone.
-export const ofTabs = {at: null, cut: null, seamless: null, paint: null, task: null, motif: null, bars: null, tempo: null, freedom: null, pads: null};
+export const ofTabs = {at: null, cut: null, seamless: null, paint: null, task: null, motif: null, bars: null, tempo: null, freedom: null, gap: null, pads: null};
 // An opened picture and all that belongs to it.
 export const closed = {open: null, made: null, tool: null, strength: null, page: null, to: null, part: null, mask: null};

@@ -10,8 +10,8 @@ export const id = 'music';
 export const title = 'Music';
 export const available = (models) => models.filter((model) => model.music?.tasks.length);
 
-const tasks = [['new', 'New'], ['harmonise', 'Harmonise'], ['continue', 'Continue'], ['vary', 'Vary']];
-const does = {new: 'A piece of its own', harmonise: 'Your melody stays, and is accompanied', continue: 'Begins with your motif, as it is', vary: 'A piece like your motif'};
+const tasks = [['new', 'New'], ['harmonise', 'Harmonise'], ['continue', 'Continue'], ['vary', 'Vary'], ['fill', 'Fill a gap']];
+const does = {new: 'A piece of its own', harmonise: 'Your melody stays, and is accompanied', continue: 'Begins with your motif, as it is', vary: 'A piece like your motif', fill: 'Your notes stay, but in these bars, which are written anew'};
 const lengths = [[1, '1/16'], [2, '1/8'], [4, '1/4'], [8, '1/2'], [16, '1/1']];
 const longest = 8000;  // characters of a motif in the address
 const usualFreedom = 40;
@@ -22,11 +22,18 @@ function keyName(label) {
   return found ? `${found[1]}${{b: '♭', '#': '♯', '': ''}[found[2]]} ${found[3] ? 'minor' : 'major'}` : label;
 }
 
+// "2,3" as the first and the last bar of a gap; the middle one where it names none of these bars.
+function gapOf(text, bars) {
+  const [first, last] = /^\d+,\d+$/.test(text ?? '') ? text.split(',').map(Number) : [];
+  const middle = Math.ceil((bars + 1) / 2);
+  return first >= 1 && first <= last && last <= bars ? [first, last] : [middle, middle];
+}
+
 export function mount(element, context) {
   const leave = new AbortController();
   let drawing = new AbortController();  // ends with the piece that it was made for
   let drawn = null;      // which piece, as text
-  let model, task, seed, motif = [], freedom;
+  let model, task, seed, motif = [], freedom, gap;
   let piece = null;      // {notes, bars, tempo, command, motif, key}
   let roll = null;       // the editor, of one model
   let rollOf = null;
@@ -84,6 +91,12 @@ export function mount(element, context) {
   slider.addEventListener('input', setFreedom);
   const freedomRow = h('label', {class: 'range freedom', for: 'freedom'}, h('span', {}, 'Close'), slider, h('span', {}, 'Free'));
   slider.setAttribute('aria-label', 'Freedom');
+  // One end moves the other along, so that there is always a gap.
+  const gapFields = [numberField('From bar', 'gap-first', 1, mostBars, (first) => setGap(first, Math.max(first, gap[1]))),
+    numberField('to bar', 'gap-last', 1, mostBars, (last) => setGap(Math.min(gap[0], last), last))];
+  const [gapFirst, gapLast] = gapFields.map((field) => field.querySelector('input'));
+  const gapRow = h('div', {class: 'gap'}, gapFields);
+  const setGap = (first, last) => context.go({gap: `${first},${last}`}, {replace: true});
   const heading = h('h1', {});
   const status = h('p', {class: 'status'});
   const trouble = h('div', {});
@@ -101,7 +114,7 @@ export function mount(element, context) {
     h('div', {class: 'headline'}, h('div', {class: 'title'}, play, h('div', {}, heading, status)), files), trouble, view.element,
     h('p', {class: 'legend hint'}, h('span', {class: 'voice'}, 'Voice'), h('span', {class: 'piano'}, 'Piano'),
       h('span', {class: 'given'}, 'Your notes'), h('span', {class: 'clock-place'}, where)));
-  element.append(side.element, h('div', {class: 'stage music'}, motifSection, h('div', {class: 'between'}, taskChoice, freedomRow, taskHint), pieceSection));
+  element.append(side.element, h('div', {class: 'stage music'}, motifSection, h('div', {class: 'between'}, taskChoice, freedomRow, gapRow, taskHint), pieceSection));
 
   function shownPlaying(yes) {
     play.setAttribute('aria-pressed', String(yes));
@@ -174,7 +187,7 @@ export function mount(element, context) {
     const {label, bars, tempo} = context.state;
     return {model: model.name, task, seed, ...(bars && {bars}), ...(tempo && {tempo}),
       ...(label !== null && {key: !model.labels.includes(label) && /^\d+$/.test(label) ? Number(label) : label}),
-      ...(task !== 'new' && {motif}), ...(task === 'vary' && {freedom: freedom / 100})};
+      ...(task !== 'new' && {motif}), ...(task === 'vary' && {freedom: freedom / 100}), ...(task === 'fill' && {gap})};
   }
 
   function update(state) {
@@ -184,6 +197,7 @@ export function mount(element, context) {
     motif = readNotes(state.motif).filter(({pitch}) => pitch >= model.music.lowest_pitch && pitch < model.music.lowest_pitch + model.music.pitches);
     task = tasks.some(([name]) => name === state.task) ? state.task : 'new';
     freedom = Math.min(state.freedom ?? usualFreedom, 100);
+    gap = gapOf(state.gap, Math.max(barsOf(motif), 1));
     if (rollOf !== model) {
       roll?.end();
       rollOf = model;
@@ -205,6 +219,9 @@ export function mount(element, context) {
     freedomRow.hidden = task !== 'vary';
     taskHint.hidden = !freedomRow.hidden;
     if (document.activeElement !== slider) slider.value = freedom;
+    gapRow.hidden = task !== 'fill';
+    [gapFirst.value, gapLast.value] = gap;
+    gapFirst.max = gapLast.max = Math.max(barsOf(motif), 1);
     side.update(model, {label: state.label, bars: state.bars ?? piece?.bars, tempo: state.tempo ?? piece?.tempo, seed});
     if (task !== 'new' && !motif.length) return nothingGiven();
     const wanted = JSON.stringify(request());
