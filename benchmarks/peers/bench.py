@@ -69,9 +69,7 @@ class Bench:
 
     def model(self, network: str) -> Path:
         """The file of a network, which is made if there is none."""
-        if network == "fashion":
-            return ROOT / "models/fashion.pt"
-        folder = self.work / f"networks-{digest(HERE / 'networks.py')}"
+        folder = self.work / f"networks-{digest(HERE / 'networks.py', ROOT / 'models/fashion.pt')}"
         if not (folder / f"{network}.pt").exists():
             say(f"making {network}")
             self.script("networks.py", folder, network, "--onestep", self.onestep)

@@ -9,6 +9,7 @@ found out."""
 
 import argparse
 import contextlib
+import json
 import math
 import os
 import sys
@@ -60,7 +61,7 @@ NETWORKS = {
     # Peebles & Xie 2023, Table 1, DiT-S/2: 256 tokens.
     "transformer": TransformerConfig(3, 32, width=384, depth=12),
 }
-SHIPPED = "fashion"  # models/fashion.pt, the student that onestep comes with
+SHIPPED = "fashion"  # the student that onestep comes with; of float32 weights, as the peers would have them
 NAMES = ["small", SHIPPED, "medium", "large", "openai64", "transformer"]
 
 
@@ -285,16 +286,21 @@ def metadata(name: str) -> dict:
     }
 
 
-def model_file(folder: Path, name: str) -> Path:
-    return ROOT / "models/fashion.pt" if name == SHIPPED else folder / f"{name}.pt"
-
-
 def module(file: Path, name: str) -> nn.Module:
     """The Python module of a model file, for the peers that can't start from TorchScript; the weights are the file's."""
     weights = torch.jit.load(str(file)).state_dict()
     network = shipped.UNet(shipped_config(weights)) if name == SHIPPED else build(name)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False)
+
+
+def made(name: str) -> tuple[nn.Module, dict]:
+    """A network and its metadata."""
+    if name != SHIPPED:
+        return randomize(build(name)), metadata(name)
+    file, about = ROOT / "models" / f"{name}.pt", {"onestep.json": ""}
+    torch.jit.load(str(file), _extra_files=about)
+    return module(file, name), json.loads(about["onestep.json"])
 
 
 def shipped_config(weights: dict[str, Tensor]) -> shipped.UNetConfig:
@@ -313,17 +319,17 @@ def shipped_config(weights: dict[str, Tensor]) -> shipped.UNetConfig:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="*", default=list(NETWORKS), metavar="NAME",
-                        help=f"{', '.join(NETWORKS)} (default: all)")
+    parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME",
+                        help=f"{', '.join(NAMES)} (default: all)")
     parser.add_argument("--onestep", help="the program that verifies the files (default: build/src/onestep)")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     for name in options.names:
-        network = randomize(build(name))
+        network, about = made(name)
         parameters = sum(tensor.numel() for tensor in network.parameters())
         print(f"{name}: {parameters / 1e6:.1f} million parameters", file=sys.stderr)
         with contextlib.redirect_stdout(sys.stderr):
-            write(network, metadata(name), model_file(options.folder, name), options.onestep)
+            write(network, about, options.folder / f"{name}.pt", options.onestep)
 
 
 if __name__ == "__main__":
