@@ -14,7 +14,8 @@ constexpr std::size_t files_a_folder = 1000;
 
 }  // namespace
 
-BulkReport draw_into_folder(const BulkTask& task, const std::string& folder, const std::string& extension) {
+BulkReport draw_into_folder(const BulkTask& task, const std::string& folder, const std::string& extension,
+                            int enlarge) {
   const Request& request = task.request;
   const ModelInfo& info = task.generator.info();
   const bool in_folders = request.seeds.size() > short_run;
@@ -25,6 +26,7 @@ BulkReport draw_into_folder(const BulkTask& task, const std::string& folder, con
   require_different(request.seeds);
 
   BulkLayout layout{.folder = folder, .pattern = (in_folders ? "{number/1000:03d}/" : "") + name};
+  if (enlarge > 1) layout.pattern += ", " + std::to_string(enlarge) + " times as large";
   layout.place = [&](std::size_t number) {
     std::string file;
     if (in_folders) {
@@ -34,7 +36,7 @@ BulkReport draw_into_folder(const BulkTask& task, const std::string& folder, con
     return ItemPlace{request.seeds[number], file + file_of_seed(name, request.seeds[number])};
   };
   layout.encode = [&](std::span<const Sample> sample, std::size_t number) {
-    SaveOptions options;
+    SaveOptions options{.enlarge = enlarge};
     if (kind == FileKind::png) {
       const Request again = drawn_again(part_of(request, info, places_from(number, 1)), sample);
       nlohmann::ordered_json made{

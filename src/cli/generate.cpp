@@ -35,6 +35,7 @@ struct Arguments {
   std::vector<std::string> labels;
   std::int64_t batch = 64;
   std::vector<int> grid;
+  int enlarge = 1;
   CanvasArguments canvas;
   BulkArguments bulk;
   SamplerArguments sampler;
@@ -55,6 +56,7 @@ void require_memory(std::size_t count, const std::vector<std::int64_t>& shape) {
 void run_on_canvas(const Arguments& arguments, const Generator& generator, const Request& request,
                    const OutputTarget& target, const ModelHash& hash, double load_seconds) {
   if (!arguments.grid.empty()) throw Error(ErrorKind::usage, "--grid is for samples; a picture with --size goes alone");
+  if (arguments.enlarge > 1) throw Error(ErrorKind::usage, "--enlarge is for samples; give a larger --size");
   if (!target.file.empty() && request.seeds.size() > 1) {
     throw Error(ErrorKind::usage, target.file + " holds one picture of that size, not " +
                                       std::to_string(request.seeds.size()) +
@@ -104,6 +106,15 @@ void require_bytes(const OutputTarget& target, const ModelInfo& info, bool on_a_
   throw Error(ErrorKind::usage, "--bytes is for pictures in a .npz, such as -o set.npz");
 }
 
+void require_pictures(const OutputTarget& target, const ModelInfo& info, const Request& request) {
+  const std::string file = target.file.empty() ? target.file_of(request.seeds.front()) : target.file;
+  const FileKind kind = file_kind(file, info, target.file.empty() ? 1 : request.seeds.size());
+  for (const FileKind picture : {FileKind::png, FileKind::jpeg, FileKind::webp, FileKind::apng, FileKind::gif}) {
+    if (kind == picture) return;
+  }
+  throw Error(ErrorKind::usage, "--enlarge is for pictures; " + file + " holds none");
+}
+
 std::string frames_file(const std::string& sheet) { return std::filesystem::path(sheet).replace_extension(".json"); }
 
 void require_sheet(const OutputTarget& target, const ModelInfo& info, std::size_t count) {
@@ -114,11 +125,11 @@ void require_sheet(const OutputTarget& target, const ModelInfo& info, std::size_
 }
 
 /// What a game engine cuts the sheet by.
-void write_frames(const std::string& sheet, const ModelInfo& info, const std::vector<Sample>& samples) {
+void write_frames(const std::string& sheet, const ModelInfo& info, const std::vector<Sample>& samples, int enlarge) {
   const std::vector<std::int64_t>& shape = samples.front().shape;
   SpriteSheet cut{.image = std::filesystem::path(sheet).filename(),
-                  .width = static_cast<int>(shape[3]),
-                  .height = static_cast<int>(shape[2]),
+                  .width = enlarge * static_cast<int>(shape[3]),
+                  .height = enlarge * static_cast<int>(shape[2]),
                   .frames = static_cast<int>(shape[1]),
                   .names = {},
                   .frame_rate = info.data.rate};
@@ -174,7 +185,7 @@ void run_in_bulk(const Arguments& arguments, const Generator& generator, const R
   const bool one_file = target.folder.empty();
   const std::string& where = one_file ? target.file : target.folder;
   const BulkReport drawn = one_file ? draw_into_npz(task, target.file, arguments.bytes)
-                                    : draw_into_folder(task, target.folder, target.extension);
+                                    : draw_into_folder(task, target.folder, target.extension, arguments.enlarge);
   const Report& report = drawn.report;
   const bool speaks = this_rank().index == 0;
   if (arguments.json && speaks) {
@@ -242,7 +253,8 @@ void run(const Arguments& arguments) {
   if (arguments.bytes) require_bytes(target, info, on_a_canvas, request.seeds.size());
   if (arguments.frames) require_sheet(target, info, request.seeds.size());
   if (on_a_canvas) return run_on_canvas(arguments, generator, request, target, hash, load_seconds);
-  SaveOptions options;
+  if (arguments.enlarge > 1) require_pictures(target, info, request);
+  SaveOptions options{.enlarge = arguments.enlarge};
   if (!arguments.grid.empty()) {
     if (target.file.empty())
       throw Error(ErrorKind::usage, "--grid puts all samples into one picture; name it with --output");
@@ -280,7 +292,7 @@ void run(const Arguments& arguments) {
     const auto started = Clock::now();
     describe(drawn);
     save(file, info, drawn, options);
-    if (arguments.frames) write_frames(file, info, drawn);
+    if (arguments.frames) write_frames(file, info, drawn, arguments.enlarge);
     written += drawn.size();
     write_seconds += seconds_since(started);
   };
@@ -347,6 +359,8 @@ void add_generate(CLI::App& app) {
       ->expected(0, 1)
       ->default_str("0")
       ->type_name("[COLUMNS]");
+  command->add_option("--enlarge", arguments->enlarge, "of pictures: every pixel becomes a square of so many, 1 to 64")
+      ->check(CLI::Range(1, 64));
   command->add_option("--noise", arguments->noise,
                       "a .npy of unit Gaussians in place of the seeds' own: float32 [draws, N, ...] or [N, ...]");
   command->add_flag("--sheet", arguments->frames,

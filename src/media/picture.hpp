@@ -15,7 +15,7 @@ struct Picture {
 };
 
 using Colour = std::array<std::uint8_t, 4>;  ///< Red, green, blue, opacity.
-constexpr Colour white{255, 255, 255, 255};
+constexpr Colour white{255, 255, 255, 255}, invisible{0, 0, 0, 0};
 
 /// A picture of one colour; of a grey picture, `colour`'s red is the grey. Sizes in [1, 1000000], 2^30 bytes at most:
 /// Error (usage).

@@ -17,8 +17,6 @@
 namespace onestep {
 namespace {
 
-constexpr int grid_gap = 2;
-
 struct Extension {
   const char* name;
   FileKind kind;
@@ -55,9 +53,24 @@ bool fits(FileKind kind, const SampleFormat& format) {
 
 /// Whether several samples of the modality go into one file of the kind.
 bool holds_several(FileKind kind, Modality modality) {
-  const bool picture = kind == FileKind::png || kind == FileKind::jpeg || kind == FileKind::webp;
-  return kind == FileKind::npy || kind == FileKind::npz || modality == Modality::image ||
-         (modality == Modality::music && picture) || (modality == Modality::video && kind == FileKind::png);
+  return kind == FileKind::npy || kind == FileKind::npz ||
+         (modality != Modality::audio && kind != FileKind::wav && kind != FileKind::midi);
+}
+
+/// With a little room between, through which one sees where one sees through pictures.
+Picture spaced_grid(const std::vector<Picture>& pictures, int columns) {
+  return grid(pictures, columns, 2, pictures.front().channels == 4 ? invisible : white);
+}
+
+/// Frames of a grid of clips, as many frames each.
+std::vector<Picture> moving_grid(const std::vector<std::vector<Picture>>& clips, int columns) {
+  std::vector<Picture> frames;
+  for (std::size_t t = 0; t < clips.front().size(); ++t) {
+    std::vector<Picture> pictures;
+    for (const std::vector<Picture>& clip : clips) pictures.push_back(clip[t]);
+    frames.push_back(spaced_grid(pictures, columns));
+  }
+  return frames;
 }
 
 /// `name` is for messages.
@@ -152,6 +165,7 @@ std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format,
     const auto sample_rate = static_cast<int>(std::lround(format.rate));
     return encode_wav(samples.values.front(), format.shape, format.low, format.high, sample_rate);
   }
+  if (count == 0) throw Error(ErrorKind::usage, "a picture of no samples can't be made; give one or more");
   if (format.modality == Modality::video) {
     std::vector<std::vector<Picture>> clips;
     for (const auto& values : samples.values) {
@@ -159,12 +173,12 @@ std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format,
       for (Picture& frame : frames) frame = enlarge(frame, options.enlarge);
     }
     if (kind == FileKind::png) return encode_png(sprite_sheet(clips), texts);
-    if (kind == FileKind::apng) return encode_apng(clips.front(), format.rate, texts);
-    if (kind == FileKind::gif) return encode_gif(clips.front(), format.rate);
-    return encode_webp(clips.front(), format.rate);
+    const std::vector<Picture> frames = count == 1 ? std::move(clips.front()) : moving_grid(clips, options.columns);
+    if (kind == FileKind::apng) return encode_apng(frames, format.rate, texts);
+    if (kind == FileKind::gif) return encode_gif(frames, format.rate);
+    return encode_webp(frames, format.rate);
   }
 
-  if (count == 0) throw Error(ErrorKind::usage, "a picture of no samples can't be made; give one or more");
   std::vector<Picture> pictures;
   for (const auto& values : samples.values) {
     const Picture picture =
@@ -172,7 +186,7 @@ std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format,
               : to_picture(values, format.shape, format.low, format.high);
     pictures.push_back(enlarge(picture, options.enlarge));
   }
-  const Picture picture = count == 1 ? std::move(pictures.front()) : grid(pictures, options.columns, grid_gap);
+  const Picture picture = count == 1 ? std::move(pictures.front()) : spaced_grid(pictures, options.columns);
   if (kind == FileKind::png) return encode_png(picture, texts);
   if (kind == FileKind::jpeg) return encode_jpeg(picture);
   return encode_webp({picture});

@@ -23,8 +23,8 @@ struct SampleFormat {
 
 /// The kind of file that `file` is by its extension (.png, .jpg, .jpeg, .webp, .apng, .gif, .wav, .mid, .midi, .npy,
 /// .npz, in any case). Throws Error (usage), which lists what would do, unless it can hold `count` samples of this
-/// format: to be asked before they are drawn. Pictures in one file become a grid, those of music too; clips in a .png
-/// are a row each, frame beside frame; a sound, a piece or a clip that moves goes alone.
+/// format: to be asked before they are drawn. Pictures in one file become a grid, those of music too, and clips a grid
+/// that moves, or in a .png a row each, frame beside frame; a sound or a piece goes alone.
 FileKind file_kind(const std::string& file, const SampleFormat& format, std::size_t count);
 
 /// Whether it can.

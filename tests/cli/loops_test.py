@@ -82,6 +82,34 @@ class Loops(unittest.TestCase):
         # Noise fills the cube of colours: 255 boxes are some 40 wide each way, which errs by 10 or so.
         self.assertLess(numpy.abs(found[seen][:, :3].astype(int) - wanted[seen][:, :3].astype(int)).mean(), 15)
 
+    def test_moving_grid(self):
+        wanted = self.drawn("few.pt", "--seeds", "3-5")
+        for kind in ("apng", "webp", "gif"):
+            self.run_onestep("generate", "few.pt", "--seeds", "3-5", "--grid", 2, "-o", f"a.{kind}")
+            found, _ = self.frames(f"a.{kind}")
+            self.assertEqual(found.shape, (3, 2 + 2 * 7, 2 + 2 * 8, 4))
+            self.assertFalse(found[:, :2, :, 3].any())  # the gap
+            self.assertFalse(found[:, 9:, 10:, 3].any())  # the place that is left
+            for i, clip in enumerate(wanted):
+                row, column = divmod(i, 2)
+                cell = found[:, 2 + 7 * row:7 + 7 * row, 2 + 8 * column:8 + 8 * column]
+                opacity = 255 * (clip[..., 3] >= 128) if kind == "gif" else clip[..., 3]
+                numpy.testing.assert_array_equal(cell[..., 3], opacity)
+                numpy.testing.assert_array_equal(cell[opacity > 0][:, :3], clip[opacity > 0][:, :3])
+
+    def test_enlarged(self):
+        for output, more in (("a.webp", ()), ("sheet.png", ("--sheet",)), ("clips/", ())):
+            self.run_onestep("generate", "few.pt", "--seeds", 3, "-o", output, *more)
+            self.run_onestep("generate", "few.pt", "--seeds", 3, "--enlarge", 3, "-o", f"large-{output}", *more)
+        for name in ("a.webp", "clips/000003.webp"):
+            small, large = self.frames(name)[0], self.frames(f"large-{name}")[0]
+            numpy.testing.assert_array_equal(large, small.repeat(3, axis=1).repeat(3, axis=2))
+        sheet = json.loads((self.folder / "large-sheet.json").read_text())
+        self.assertEqual(sheet["frames"][1]["frame"], {"x": 18, "y": 0, "w": 18, "h": 15})
+        # Files of two sizes would be one run's.
+        result = self.run_onestep("generate", "few.pt", "--seeds", "3,4", "-o", "large-clips/", "--resume", code=2)
+        self.assertIn("3 times as large", result.stderr)
+
     def test_sheet(self):
         wanted = self.drawn("few.pt", "--seeds", "3,9")
         self.run_onestep("generate", "few.pt", "--seeds", "3,9", "--sheet", "-o", "sheet.png")
@@ -101,8 +129,9 @@ class Loops(unittest.TestCase):
     def test_refusals_leave_nothing(self):
         before = sorted(self.folder.iterdir())
         for arguments, message in ((["-o", "a.webp", "--sheet"], "--sheet is for clips in one .png"),
-                                   (["-n", 2, "-o", "a.gif"], ".gif holds one sample of modality video, not 2"),
-                                   (["-o", "a.jpg"], "these do: .png, .webp, .apng, .gif, .npy, .npz")):
+                                   (["-o", "a.jpg"], "these do: .png, .webp, .apng, .gif, .npy, .npz"),
+                                   (["--enlarge", 2, "-o", "a.npy"], "--enlarge is for pictures; a.npy holds none"),
+                                   (["--enlarge", 0, "-o", "a.gif"], "--enlarge: Value 0 not in range 1 to 64")):
             result = self.run_onestep("generate", "few.pt", *arguments, code=2)
             self.assertIn(message, result.stderr)
         (self.folder / "sheet.json").mkdir()

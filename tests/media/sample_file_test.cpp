@@ -24,8 +24,8 @@ TEST(FileKind, FollowsTheExtensionInAnyCase) {
   EXPECT_EQ(file_kind("a.b.JPG", image, 9), FileKind::jpeg);
   EXPECT_EQ(file_kind("a.Jpeg", image, 9), FileKind::jpeg);
   EXPECT_EQ(file_kind("a.webp", image, 9), FileKind::webp);
-  EXPECT_EQ(file_kind("a.webp", clip, 1), FileKind::webp);
-  EXPECT_EQ(file_kind("a.GIF", clip, 1), FileKind::gif);
+  EXPECT_EQ(file_kind("a.webp", clip, 9), FileKind::webp);
+  EXPECT_EQ(file_kind("a.GIF", clip, 9), FileKind::gif);
   EXPECT_EQ(file_kind("a.png", clip, 9), FileKind::png);
   EXPECT_EQ(file_kind("a.wav", sound, 1), FileKind::wav);
   EXPECT_EQ(file_kind("a.npy", sound, 9), FileKind::npy);
@@ -49,9 +49,9 @@ TEST(FileKind, ThatDoesNotFitListsThoseThatDo) {
   EXPECT_EQ(refusal("a.gif", image, 1),
             "usage: a.gif: .gif does not hold samples of modality image and shape [1, 2, 2]; these do: .png, .jpg, "
             ".jpeg, .webp, .npy, .npz");
-  EXPECT_EQ(refusal("a.apng", clip, 2),
-            "usage: a.apng: .apng holds one sample of modality video, not 2; give a file a sample, such as "
-            "{seed:06d}.apng, or .npy or .npz");
+  EXPECT_EQ(refusal("a.wav", sound, 2),
+            "usage: a.wav: .wav holds one sample of modality audio, not 2; give a file a sample, such as "
+            "{seed:06d}.wav, or .npy or .npz");
   EXPECT_EQ(refusal("sheet", clip, 1),
             "usage: sheet: a name without extension is no kind of file that is known; these are: .png, .jpg, .jpeg, "
             ".webp, .apng, .gif, .wav, .mid, .midi, .npy, .npz");
