@@ -8,9 +8,11 @@ namespace onestep {
 
 /// What samples can be kept as.
 enum class FileKind {
-  png,   ///< An image, or music as a picture of its notes; or several as a grid. Clips: a row each, frame beside frame.
-  jpeg,  ///< The same, of 1 or 3 channels.
-  webp,  ///< The same, or a clip that moves; lossless.
+  /// An image; a sound as a picture of its waveform and spectrum, music of its notes; or several as a grid. Clips: a
+  /// row each, frame beside frame.
+  png,
+  jpeg,  ///< The same, of images those of 1 or 3 channels; no clips.
+  webp,  ///< As png, or a clip that moves; lossless.
   wav,   ///< A sound, or music as FluidSynth plays it.
   midi,  ///< Music.
   npy,   ///< float32 [N, ...], unclamped.

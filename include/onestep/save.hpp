@@ -21,8 +21,8 @@ struct SaveOptions {
 };
 
 /// The kind of file that `file` is by its extension: .png, .jpg, .jpeg, .webp, .apng, .gif, .wav, .mid, .npy or .npz.
-/// Throws Error (usage) unless `count` samples of this model fit into one: images become a grid, clips one that moves,
-/// or in a .png a row each; a sound or a piece of music goes alone.
+/// Throws Error (usage) unless `count` samples of this model fit into one: images, and pictures of sounds and of music,
+/// become a grid, clips one that moves, or in a .png a row each; a sound or a piece of music goes alone.
 FileKind file_kind(const std::string& file, const ModelInfo& info, std::size_t count);
 
 /// Whether `count` samples of this model fit into one file of the kind.

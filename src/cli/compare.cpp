@@ -16,6 +16,7 @@
 #include "picture_file.hpp"
 #include "roll.hpp"
 #include "seconds_since.hpp"
+#include "sound_picture.hpp"
 #include "terminal.hpp"
 
 namespace onestep {
@@ -101,8 +102,13 @@ double distance(const std::vector<Sample>& a, const std::vector<Sample>& b) {
   return std::sqrt(sum / count);
 }
 
-/// What a sample looks like; of music, its notes.
-Picture tile_of(const Sample& sample, const DataSpace& data) {
+/// What a sample looks like; of a sound its waveform and spectrum, of music its notes.
+Picture tile_of(const Sample& sample, const ModelInfo& info) {
+  const DataSpace& data = info.data;
+  if (data.modality == Modality::audio) {
+    return picture_of_sound(sample.values, sample.shape, data.range_low, data.range_high, data.rate,
+                            sample.label ? label_text(*sample.label, info) : "");
+  }
   if (data.modality != Modality::music) return to_picture(sample.values, sample.shape, data.range_low, data.range_high);
   const std::vector<Note> notes =
       notes_of_roll(sample.values, sample.shape, data.range_low, data.range_high, data.roll);
@@ -243,7 +249,7 @@ void run(const Arguments& arguments) {
     SheetRow row{{name, report.sampler + ", " + calls(report.nfe), fixed(run.seconds * 1e3, 2) + " ms/" + unit}, {}};
     for (const Sample& sample : run.result.samples) {
       if (arguments.output.empty()) break;
-      row.tiles.push_back(tile_of(sample, first.data));
+      row.tiles.push_back(tile_of(sample, first));
     }
     rows.push_back(std::move(row));
   }

@@ -4,9 +4,9 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "input_fit.hpp"
 #include "onestep/request_json.hpp"
 #include "onestep/save.hpp"
-#include "picture_input.hpp"
 #include "provenance.hpp"
 #include "terminal.hpp"
 
@@ -20,7 +20,7 @@ struct Arguments {
   int frames = 8;
   std::uint64_t seed = 0;
   std::vector<double> levels;
-  PictureInput pictures;
+  InputFit pictures;
   MachineArguments machine;
   bool json = false, quiet = false;
 };

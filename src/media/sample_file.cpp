@@ -11,6 +11,7 @@
 #include "onestep/error.hpp"
 #include "roll.hpp"
 #include "sound_file.hpp"
+#include "sound_picture.hpp"
 #include "synthesizer.hpp"
 #include "values.hpp"
 
@@ -26,9 +27,12 @@ constexpr Extension extensions[] = {{".png", FileKind::png},   {".jpg", FileKind
                                     {".wav", FileKind::wav},   {".mid", FileKind::midi},  {".midi", FileKind::midi},
                                     {".npy", FileKind::npy},   {".npz", FileKind::npz}};
 
+bool is_still(FileKind kind) { return kind == FileKind::png || kind == FileKind::jpeg || kind == FileKind::webp; }
+
 bool fits(FileKind kind, const SampleFormat& format) {
   const std::int64_t channels = format.shape.at(0);
   if (format.modality == Modality::music) return kind != FileKind::apng && kind != FileKind::gif;
+  if (format.modality == Modality::audio && is_still(kind)) return true;
   const bool picture = channels == 1 || channels == 3 || channels == 4;
   switch (kind) {
     case FileKind::png:
@@ -51,15 +55,12 @@ bool fits(FileKind kind, const SampleFormat& format) {
   return false;
 }
 
-/// Whether several samples of the modality go into one file of the kind.
-bool holds_several(FileKind kind, Modality modality) {
-  return kind == FileKind::npy || kind == FileKind::npz ||
-         (modality != Modality::audio && kind != FileKind::wav && kind != FileKind::midi);
-}
+/// Whether several samples go into one file of the kind.
+bool holds_several(FileKind kind) { return kind != FileKind::wav && kind != FileKind::midi; }
 
-/// With a little room between, through which one sees where one sees through pictures.
-Picture spaced_grid(const std::vector<Picture>& pictures, int columns) {
-  return grid(pictures, columns, 2, pictures.front().channels == 4 ? invisible : white);
+/// With room between, through which one sees where one sees through pictures.
+Picture spaced_grid(const std::vector<Picture>& pictures, int columns, int gap = 2) {
+  return grid(pictures, columns, gap, pictures.front().channels == 4 ? invisible : white);
 }
 
 /// Frames of a grid of clips, as many frames each.
@@ -84,7 +85,7 @@ void require_fit(FileKind kind, const SampleFormat& format, std::size_t count, c
     throw Error(ErrorKind::usage, name + " does not hold samples of modality " + name_of(format.modality) +
                                       " and shape " + shape_text(format.shape) + "; these do: " + fitting);
   }
-  if (count != 1 && !holds_several(kind, format.modality)) {
+  if (count != 1 && !holds_several(kind)) {
     throw Error(ErrorKind::usage, name + " holds one sample of modality " + name_of(format.modality) + ", not " +
                                       std::to_string(count) + "; give a file a sample, such as {seed:06d}" +
                                       extension_of(kind) + ", or .npy or .npz");
@@ -113,7 +114,7 @@ FileKind usual_kind(Modality modality) {
 }
 
 bool can_hold(FileKind kind, const SampleFormat& format, std::size_t count) {
-  return fits(kind, format) && (count == 1 || holds_several(kind, format.modality));
+  return fits(kind, format) && (count == 1 || holds_several(kind));
 }
 
 FileKind file_kind(const std::string& file, const SampleFormat& format, std::size_t count) {
@@ -179,14 +180,19 @@ std::vector<std::byte> encode_samples(FileKind kind, const SampleFormat& format,
     return encode_webp(frames, format.rate);
   }
 
+  const bool sound = format.modality == Modality::audio;
   std::vector<Picture> pictures;
-  for (const auto& values : samples.values) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<const float> values = samples.values[i];
     const Picture picture =
-        music ? picture_of_notes(notes_of(values), format.shape[1], format.shape[2], format.roll.lowest_pitch)
-              : to_picture(values, format.shape, format.low, format.high);
+        music   ? picture_of_notes(notes_of(values), format.shape[1], format.shape[2], format.roll.lowest_pitch)
+        : sound ? picture_of_sound(values, format.shape, format.low, format.high, format.rate,
+                                   samples.captions.empty() ? "" : samples.captions[i])
+                : to_picture(values, format.shape, format.low, format.high);
     pictures.push_back(enlarge(picture, options.enlarge));
   }
-  const Picture picture = count == 1 ? std::move(pictures.front()) : spaced_grid(pictures, options.columns);
+  const Picture picture =
+      count == 1 ? std::move(pictures.front()) : spaced_grid(pictures, options.columns, sound ? 16 : 2);
   if (kind == FileKind::png) return encode_png(picture, texts);
   if (kind == FileKind::jpeg) return encode_jpeg(picture);
   return encode_webp({picture});

@@ -23,8 +23,8 @@ struct SampleFormat {
 
 /// The kind of file that `file` is by its extension (.png, .jpg, .jpeg, .webp, .apng, .gif, .wav, .mid, .midi, .npy,
 /// .npz, in any case). Throws Error (usage), which lists what would do, unless it can hold `count` samples of this
-/// format: to be asked before they are drawn. Pictures in one file become a grid, those of music too, and clips a grid
-/// that moves, or in a .png a row each, frame beside frame; a sound or a piece goes alone.
+/// format: to be asked before they are drawn. Pictures in one file become a grid, those of music and of sounds too, and
+/// clips a grid that moves, or in a .png a row each, frame beside frame; a sound or a piece goes alone.
 FileKind file_kind(const std::string& file, const SampleFormat& format, std::size_t count);
 
 /// Whether it can.
@@ -35,6 +35,7 @@ struct SampleSet {
   std::vector<std::span<const float>> values;  ///< Of each of N samples.
   std::span<const std::uint64_t> seeds;        ///< [N].
   std::span<const std::int64_t> labels;        ///< [N], or empty for an unconditional model.
+  std::vector<std::string> captions = {};      ///< [N], above the pictures of sounds; or empty.
 };
 
 struct GridOptions {

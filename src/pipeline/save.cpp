@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "onestep/request_json.hpp"
 #include "output_file.hpp"
 #include "sample_file.hpp"
 
@@ -17,6 +18,13 @@ SampleFormat format_of(const ModelInfo& info, const std::vector<std::int64_t>& s
           .rate = info.data.modality == Modality::music ? options.tempo.value_or(rate) : rate,
           .roll = info.data.roll,
           .soundfont = options.soundfont};
+}
+
+/// A picture of sounds says which is which.
+std::string caption_of(const Sample& sample, const ModelInfo& info) {
+  const std::string seed = std::to_string(sample.seed);
+  if (!sample.label) return seed;
+  return name_of_label(*sample.label, info).value_or(std::to_string(*sample.label)) + " " + seed;
 }
 
 }  // namespace
@@ -45,6 +53,7 @@ std::vector<std::byte> encode(FileKind kind, const ModelInfo& info, const std::v
     set.values.emplace_back(sample.values);
     seeds.push_back(sample.seed);
     if (sample.label) labels.push_back(*sample.label);
+    set.captions.push_back(caption_of(sample, info));
   }
   if (!labels.empty() && labels.size() != samples.size())
     throw Error(ErrorKind::usage, "some of the samples have a label and others none; give all of them one, or none");

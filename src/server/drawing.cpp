@@ -69,7 +69,7 @@ Drawing::Prepared Drawing::read_edit(Json body) const {
   const std::string fit = take_text(body, "fit").value_or("crop");
   const std::map<std::string, Fit> fits{{"crop", Fit::crop}, {"pad", Fit::pad}, {"stretch", Fit::stretch}};
   if (!fits.contains(fit)) throw Refusal{422, "fit = " + shown(fit) + " must be crop, pad or stretch"};
-  EditInput input{.fit = PictureInput(fits.at(fit))};
+  EditInput input{.fit = InputFit(fits.at(fit))};
   const auto picture_of = [&](const char* field) -> std::optional<PictureValues> {
     const std::optional<std::string> text = take_text(body, field);
     if (!text) return {};
@@ -107,9 +107,9 @@ Drawing::Prepared Drawing::read_edit(Json body) const {
     if (!picture) throw Refusal{422, name + " needs a picture: a PNG or a JPEG in base64"};
     if (name == "denoise" && !sigma)
       throw Refusal{422, "denoise needs sigma, the deviation of the noise in the picture"};
-    input.picture = *picture;
+    input.given = *picture;
     if (sigma) given = {.values = {*sigma}};
-    request.sampler = ConsistencySampler{.levels = levels_of_edit(task, given)};
+    request.sampler = ConsistencySampler{.levels = levels_of_edit(task, given, info)};
     request.edit = task.prepare(input, info).edit;
     return prepared;
   }

@@ -29,6 +29,7 @@ TEST(FileKind, FollowsTheExtensionInAnyCase) {
   EXPECT_EQ(file_kind("a.png", clip, 9), FileKind::png);
   EXPECT_EQ(file_kind("a.wav", sound, 1), FileKind::wav);
   EXPECT_EQ(file_kind("a.npy", sound, 9), FileKind::npy);
+  EXPECT_EQ(file_kind("a.png", sound, 9), FileKind::png);
   EXPECT_EQ(file_kind("a.npz", latent, 9), FileKind::npz);
 }
 
@@ -40,8 +41,9 @@ TEST(FileKind, ThatDoesNotFitListsThoseThatDo) {
       refusal("a.wav", image, 1),
       "usage: a.wav: .wav does not hold samples of modality image and shape [1, 2, 2]; these do: .png, .jpg, .jpeg, "
       ".webp, .npy, .npz");
-  EXPECT_EQ(refusal("a.png", sound, 1),
-            "usage: a.png: .png does not hold samples of modality audio and shape [2, 3]; these do: .wav, .npy, .npz");
+  EXPECT_EQ(refusal("a.gif", sound, 1),
+            "usage: a.gif: .gif does not hold samples of modality audio and shape [2, 3]; these do: .png, .jpg, .jpeg, "
+            ".webp, .wav, .npy, .npz");
   EXPECT_EQ(
       refusal("a.bmp", clip, 1),
       "usage: a.bmp: .bmp is no kind of file that is known; these are: .png, .jpg, .jpeg, .webp, .apng, .gif, .wav, "
@@ -96,6 +98,17 @@ TEST(EncodeSamples, MakesAGridOfSeveralPicturesAndNoneOfOne) {
             }),
             "usage: .wav does not hold samples of modality image and shape [1, 2, 2]; these do: .png, .jpg, .jpeg, "
             ".webp, .npy, .npz");
+}
+
+TEST(EncodeSamples, MakesAGridOfPicturesOfSounds) {
+  const std::vector<float> values(12);
+  const PictureValues two = decode_picture(
+      encode_samples(FileKind::png, sound, {samples(values, 2), two_seeds, {}, {"kick 5", "snare 6"}}), "two.png");
+  EXPECT_EQ(two.width, 2 * 256 + 3 * 16);
+  const PictureValues one = decode_picture(
+      encode_samples(FileKind::png, sound, {samples(std::vector<float>(6), 1), one_seed, {}}), "one.png");
+  EXPECT_EQ(one.width, 256);
+  EXPECT_LT(one.height, two.height - 2 * 16);  // the line of text
 }
 
 TEST(EncodeSamples, TakesTheFourthChannelForOpacity) {

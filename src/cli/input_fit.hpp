@@ -7,14 +7,17 @@
 
 #include "onestep/model_info.hpp"
 #include "picture_file.hpp"
+#include "sound_file.hpp"
 
 namespace onestep {
 
-/// A picture as a model sees it.
+/// A picture or a sound as a model sees it.
 struct InputSample {
-  std::vector<float> values;  ///< [C, H, W] in the model's range.
-  std::vector<bool> there;    ///< [H, W]: at least half opaque, and no padding. All of it where opacity is a channel.
-  int width = 0, height = 0;  ///< Of the file.
+  std::vector<float> values;  ///< [C, H, W] or [C, L] in the model's range.
+  /// [H, W]: at least half opaque, and no padding. All of it where opacity is a channel. [L]: no padding.
+  std::vector<bool> there;
+  int width = 0, height = 0;  ///< Of the picture's file.
+  std::string remark = {};    ///< What was done to a sound, for its user to hear; or empty.
 };
 
 /// A mask as large as a model's picture.
@@ -23,16 +26,20 @@ struct InputMask {
   int width = 0, height = 0;  ///< Of the file.
 };
 
-/// How pictures of another size are made to fit: --fit.
-class PictureInput {
+/// How pictures of another size, and sounds of another length, are made to fit: --fit.
+class InputFit {
  public:
-  PictureInput() = default;
-  explicit PictureInput(Fit fit) : fit_(fit) {}
+  InputFit() = default;
+  explicit InputFit(Fit fit) : fit_(fit) {}
   void add_to(CLI::App& command);
 
   /// A picture of the model's channels, of shape [C, H, W]; `name` is for messages. Throws Error (file).
   InputSample read(const PictureValues& picture, const std::string& name, const std::vector<std::int64_t>& shape,
                    const ModelInfo& info) const;
+
+  /// A sound of the model's channels, rate and length. Another rate is changed, several channels become one, and one
+  /// becomes several; the remark says so. Throws Error: file, usage where --fit is not for sounds.
+  InputSample read(const SoundValues& sound, const std::string& name, const ModelInfo& info) const;
 
   /// A mask for pictures of shape [C, H, W]. Throws Error (file), also where the mask is in colour.
   InputMask read_mask(const PictureValues& picture, const std::string& name,
