@@ -2,10 +2,9 @@
 """Measures drawn drums against sounds that no training saw: python models/training/evaluate_drums.py --data FOLDER CHECKPOINT|MODEL ...
 
 A classifier of spectra is trained first, on the training sounds, or read if --classifier is there; its accuracy on held-out sounds
-is their agreement. In its features: Fréchet distance (Heusel et al. 2017), precision and recall (Kynkäänniemi et al. 2019) against
-the training sounds, of which held-out sounds are the floor; agreement is the share of sounds that it gives the label they were asked
-for; nearest is how far away the nearest training sound of all is, in the median, in units of how far it is from a held-out sound.
-Peak, clipped and silent samples tell what an ear would notice first.
+is their agreement. What `onestep evaluate` says in its features (docs/evaluation.md) is against the training sounds, of which held-out
+sounds are the floor. Nearest is how far away the nearest training sound of all is, in the median, in units of how far it is from a
+held-out sound. Peak, clipped and silent samples tell what an ear would notice first.
 """
 
 import argparse
@@ -20,7 +19,9 @@ import checkpoint
 from classifier import Classifier
 from diffusion import SIGMA_MAX, SIGMA_MIN, Denoiser
 from drums import LENGTH, Drums, Tuned, power
-from evaluate import coverage, frechet_distance, nearest
+from evaluate import nearest
+from measure import Measure, is_model
+from measure import draw as draw_model
 
 QUIET = 0.001  # of full scale: 60 dB below
 
@@ -53,6 +54,17 @@ def train_classifier(drums: Drums, steps: int) -> Classifier:
     return network.eval().requires_grad_(False)
 
 
+class Ears(nn.Module):
+    """The classifier of spectra, given sounds."""
+
+    def __init__(self, network: Classifier):
+        super().__init__()
+        self.network, self.out = network, network.out
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.network.features(picture(x))
+
+
 def features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """[N, 128], and the label given."""
     found = torch.cat([network.features(picture(part)) for part in x.split(100)])
@@ -62,6 +74,9 @@ def features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def draw(file: Path, count: int, levels: list[float]) -> tuple[Tensor, Tensor]:
     """Sounds, every label as often, and their labels."""
+    if is_model(file):
+        x, labels = draw_model(file, count, "--levels", ",".join(map(str, levels)))
+        return x.clamp(-1, 1), labels
     about, average = checkpoint.load(file)
     network = checkpoint.config_of(about).build()
     network.load_state_dict(average)
@@ -79,7 +94,7 @@ def draw(file: Path, count: int, levels: list[float]) -> tuple[Tensor, Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="*", type=Path)
+    parser.add_argument("checkpoints", nargs="*", type=Path, metavar="CHECKPOINT|MODEL")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--classifier", type=Path, default=Path("drums-classifier.pt"), help="(default %(default)s)")
     parser.add_argument("--steps", type=int, default=500, help="of the classifier's training (default %(default)s)")
@@ -97,6 +112,7 @@ def main() -> None:
         torch.save(network.state_dict(), options.classifier)
     outside, inside = drums.held_out, drums
     real, _ = features(network, inside.sounds.unsqueeze(1))
+    measure = Measure(Ears(network), inside.sounds.unsqueeze(1), inside.labels)
     distance = float(nearest(features(network, outside.sounds.unsqueeze(1))[0], real, 1).median())
     levels = [float(level) for level in options.levels.split(",")]
     sets = {"held-out sounds": (outside.sounds.unsqueeze(1), outside.labels)}
@@ -107,8 +123,7 @@ def main() -> None:
     for name, (x, labels) in sets.items():
         found, given = features(network, x)
         right = [round(float((given == labels)[labels == label].float().mean()), 2) for label in range(len(drums.names))]
-        print(json.dumps({"set": name, "frechet": round(frechet_distance(found, real), 3), "precision": round(coverage(found, real), 3),
-                          "recall": round(coverage(real, found), 3), "agreement": round(float((given == labels).float().mean()), 3),
+        print(json.dumps({"set": name, **measure(x, labels),
                           "nearest": round(float(nearest(found, real, 1).median()) / distance, 2),
                           "peak": round(float(x.abs().amax(dim=2).median()), 2), "clipped": round(float((x.abs() >= 0.999).float().mean()), 5),
                           "silent": round(float((x.abs() < QUIET).float().mean()), 3), "by label": dict(zip(drums.names, right))}), flush=True)
