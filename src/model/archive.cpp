@@ -58,10 +58,10 @@ class Nesting {
     }
     const bool goes_on = std::isalnum(static_cast<unsigned char>(c)) || c == '_';
     if (goes_on && in_word_) {
-      word_.push_back(c);
+      if (word_.size() <= elif.size()) word_.push_back(c);
       return;
     }
-    if (in_word_ && word_ == "elif") ++branches_;
+    if (in_word_ && word_ == elif) ++branches_;
     in_word_ = goes_on;
     word_.assign(goes_on ? 1 : 0, c);
     if (c == '\n') {
@@ -116,6 +116,8 @@ class Nesting {
       quote_ = 0;
   }
 
+  static constexpr std::string_view elif = "elif";
+
   std::int64_t terms_ = 0;          // within each other
   std::vector<std::int64_t> open_;  // of the brackets: terms_ within them at their start
   std::int64_t indent_ = 0, block_ = 0, branches_ = 0, deepest_ = 0;
@@ -152,21 +154,22 @@ void require_readable(const std::string& file) {
     const std::string name = stat.name;
     const bool is_code = name.ends_with(".py");
     if (!is_code && !name.ends_with(".pkl")) continue;
-    if (!(stat.valid & ZIP_STAT_SIZE) || stat.size > most_bytes) {
-      throw Error(ErrorKind::model, file + ": " + name + " in it has " + std::to_string(stat.size) +
-                                        " bytes; code and constants of up to " + std::to_string(most_bytes) +
-                                        " are read: keep large constants in buffers of the module");
-    }
+    const auto refuse_large = [&] {
+      throw Error(ErrorKind::model, file + ": " + name + " in it has more than " + std::to_string(most_bytes) +
+                                        " bytes; so much code and so many constants are not read: keep large constants "
+                                        "in buffers of the module");
+    };
+    if (!(stat.valid & ZIP_STAT_SIZE) || stat.size > most_bytes) refuse_large();
     if (!is_code) continue;
     Nesting nesting;
+    zip_uint64_t bytes = 0;  // a part may unpack to more than it says
     read(archive.get(), index, [&](std::string_view some) {
+      if ((bytes += some.size()) > most_bytes) refuse_large();
       for (const char c : some) nesting.read(c);
+      if (nesting.deepest() <= deepest) return;
+      throw Error(ErrorKind::model, file + ": the code in " + name + " is nested more than " + std::to_string(deepest) +
+                                        " deep, which can't be read: compute it in more steps");
     });
-    if (nesting.deepest() > deepest) {
-      throw Error(ErrorKind::model, file + ": the code in " + name + " is nested " + std::to_string(nesting.deepest()) +
-                                        " deep, " + std::to_string(deepest) +
-                                        " is what can be read: compute it in more steps");
-    }
   }
 }
 

@@ -215,6 +215,14 @@ rewritten("Negated.pt", lambda name, code: code.replace(b"return ", b"return " +
 rewritten("Indented.pt", lambda name, code: code + b"".join(
     b" " * (2 * i + 2) + b"if True:\n" for i in range(2000)) if name.endswith(".py") else code)
 
+# Code that unpacks to 65 MiB, and says that it has 9 bytes.
+with zipfile.ZipFile(folder / "Good.pt") as old, zipfile.ZipFile(folder / "UnpacksToMore.pt", "w", zipfile.ZIP_DEFLATED) as new:
+    for name in old.namelist():
+        new.writestr(name, old.read(name))
+    new.writestr("Good/code/more.py", b"#" * (65 << 20))
+file = folder / "UnpacksToMore.pt"
+file.write_bytes(file.read_bytes().replace(struct.pack("<I", 65 << 20), struct.pack("<I", 9)))
+
 # A bit of a part's middle, which its CRC-32 still is of.
 damaged = bytearray(good)
 part = max(zipfile.ZipFile(folder / "Good.pt").infolist(), key=lambda part: part.file_size)

@@ -104,9 +104,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"Halved.pt", "it has weights of type Half: call .float() on the module"},
                     Refused{"ReturnsAList.pt", "let forward return the tensor alone"},
                     Refused{"OneSample.pt", "one sample alone succeeds: trace it with a batch of 2 or more"},
-                    Refused{"TooNested.pt", "deep, 1000 is what can be read"},
-                    Refused{"Negated.pt", "deep, 1000 is what can be read"},
-                    Refused{"Indented.pt", "deep, 1000 is what can be read"}));
+                    Refused{"TooNested.pt", "nested more than 1000 deep"},
+                    Refused{"Negated.pt", "nested more than 1000 deep"},
+                    Refused{"Indented.pt", "nested more than 1000 deep"},
+                    Refused{"UnpacksToMore.pt", "more.py in it has more than 67108864 bytes"}));
 
 // What is let through has to be read without overrunning the stack.
 TEST(ModelFile, IsReadWhereItsCodeIsNestedAsDeeplyAsItMayBe) { EXPECT_EQ(refusal("Nested.pt"), "accepted"); }
