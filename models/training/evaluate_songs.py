@@ -186,15 +186,15 @@ def melody_file(notes: list[tuple[int, int, int, int]]) -> bytes:
     return b"MThd" + struct.pack(">IHHH", 6, 0, 1, 4) + b"MTrk" + struct.pack(">I", len(track)) + track
 
 
-def accompanied(model: Path, rolls: np.ndarray) -> np.ndarray:
-    """The melodies of these rolls with the piano that the model writes to each."""
+def accompanied(model: Path, rolls: np.ndarray, *options: str) -> np.ndarray:
+    """The melodies of these rolls with the piano that the model writes to each. options: of compose."""
     thresholds, found = describe(model)["thresholds"], []
     with tempfile.TemporaryDirectory() as name:
         melody, result = (str(Path(name) / file) for file in ("melody.mid", "result.npy"))
         for seed, roll in enumerate(rolls):
             Path(melody).write_bytes(melody_file(notes_of(roll)))
-            subprocess.run([onestep(), "compose", str(model), "--melody", melody, "--bars", str(STEPS // BAR), "--seeds", str(seed), "--quiet", "-o",
-                            result], check=True)
+            subprocess.run([onestep(), "compose", str(model), "--melody", melody, "--bars", str(STEPS // BAR), "--seeds", str(seed), *options,
+                            "--quiet", "-o", result], check=True)
             found.append(thresholded(torch.from_numpy(np.load(result)), thresholds)[0])
     return np.stack(found)
 
@@ -248,6 +248,7 @@ def main() -> None:
     parser.add_argument("--teacher-count", type=int, default=240, help="windows of a diffusion model (default %(default)s)")
     parser.add_argument("--calls", type=int, default=35, choices=sorted(HEUN_LEVELS), help="of a diffusion model (default %(default)s)")
     parser.add_argument("--melodies", type=int, default=120, help="that are harmonised by model files (default %(default)s)")
+    parser.add_argument("--levels", help="noise levels that they are harmonised with, such as 80,1,0.3 (default: the model's own)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     songs, rng = Songs(options.data), np.random.default_rng(0)
@@ -276,7 +277,8 @@ def main() -> None:
     if not models:
         return
     sung, keys = melodies(songs.held_out, options.melodies)
-    pianos = {"its own": sung, **{file.name: accompanied(file, sung) for file in models}, "of the song most alike": alike(songs, sung),
+    levels = ["--levels", options.levels] if options.levels else []
+    pianos = {"its own": sung, **{file.name: accompanied(file, sung, *levels) for file in models}, "of the song most alike": alike(songs, sung),
               "of another in the same key": in_the_same_key(sung, keys, songs.held_out), "notes at random": random_notes(sung, np.random.default_rng(1))}
     for name, rolls in pianos.items():
         of = measures(with_piano_of(sung, rolls), keys)
