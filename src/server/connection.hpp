@@ -27,9 +27,10 @@ class Listener : public http::Server {
   /// Asked once a request's head is there.
   std::function<std::optional<Refusal>(const http::Request&)> check;
 
- private:
+ protected:
   bool process_and_close_socket(socket_t socket) override;
 
+ private:
   std::int64_t body_;
 };
 

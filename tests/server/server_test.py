@@ -99,14 +99,15 @@ class Api(unittest.TestCase):
             self.assertTrue(numpy.array_equal(pixels(self.server, body), self.drawn(model, *arguments)), body)
 
     def test_the_command_that_a_sample_carries_draws_it_again(self):
-        status, _, content = self.ask("POST", "/api/generate", {"seeds": [7, 8], "sampler": "gamma", "levels": [80, 1.5],
-                                                                "options": {"gamma": 0.25}}, Accept="application/json")
-        self.assertEqual(status, 200, content)
-        for sample in json.loads(content)["samples"]:
-            picture = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(sample["png"]))))
-            program, command, *arguments = sample["command"].split()
-            self.assertEqual((program, command), ("onestep", "generate"))
-            self.assertTrue(numpy.array_equal(picture, self.drawn(*arguments[:-2])))
+        for gamma in (0.25, 1e-310):  # the second is no normal number
+            status, _, content = self.ask("POST", "/api/generate", {"seeds": [7, 8], "sampler": "gamma", "levels": [80, 1.5],
+                                                                    "options": {"gamma": gamma}}, Accept="application/json")
+            self.assertEqual(status, 200, content)
+            for sample in json.loads(content)["samples"]:
+                picture = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(sample["png"]))))
+                program, command, *arguments = sample["command"].split()
+                self.assertEqual((program, command), ("onestep", "generate"))
+                self.assertTrue(numpy.array_equal(picture, self.drawn(*arguments[:-2])))
 
     def test_requests_that_run_together_have_the_results_that_they_have_alone(self):
         bodies = [{"seeds": [seed], "steps": 1 + seed % 2, **({"labels": [seed % 10]} if seed % 3 else {})} for seed in range(60)]
