@@ -652,7 +652,7 @@ class Page(unittest.TestCase):
             self.open("?view=music&bars=3&label=C")
             self.assertEqual(self.piece(), {("voice", 4 * beat, 4, 60) for beat in range(12)} |
                              {("piano", 8 * half, 8, pitch) for half in range(6) for pitch in (60, 64, 67)}, "opens on a new piece")
-            self.assertEqual([radio.get_attribute("value") for radio in self.all("[name=task]:disabled")], ["harmonise", "continue", "vary"])
+            self.assertEqual([radio.get_attribute("value") for radio in self.all("[name=task]:disabled")], ["harmonise", "continue", "vary", "fill"])
             # Click, drag, and take away again: D F A, and one that was wrong.
             self.drag((0, 62), (0, 62))
             self.drag((4, 65), (11, 65))
