@@ -67,7 +67,7 @@ def accuracy(classifier: Classifier, pictures: Tensor, labels: Tensor) -> float:
 
 
 class FeaturesAndLogits(nn.Module):
-    def __init__(self, classifier: Classifier):
+    def __init__(self, classifier: nn.Module):
         super().__init__()
         self.classifier = classifier
 
@@ -76,7 +76,7 @@ class FeaturesAndLogits(nn.Module):
         return features, self.classifier.out(features)
 
 
-def write_features(file: Path, network: Classifier | None = None, shape: tuple[int, ...] = (1, 28, 28)) -> None:
+def write_features(file: Path, network: nn.Module | None = None, shape: tuple[int, ...] = (1, 28, 28)) -> None:
     """Features and logits as TorchScript; of the committed classifier of garments, or another."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated.*")

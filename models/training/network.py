@@ -1,4 +1,4 @@
-"""The UNet of garments and songs, which both of their models share: class-conditional, for images whose
+"""The UNet of garments, songs and loops, which both of their models share: class-conditional, for images whose
 sides divide by fold * 2 ** (len(widths) - 1)."""
 
 import math
@@ -19,6 +19,7 @@ class UNetConfig:
     blocks: int = 1  # residual blocks a level on the way down; one more on the way up
     fold: int = 2  # side of the squares of pixels that are folded into channels
     dropout: float = 0.0
+    gated: bool = False  # the input, each value times a gate, is part of the output
 
     def build(self) -> "UNet":
         return UNet(self)
@@ -120,7 +121,8 @@ class UNet(nn.Module):
     """F(c_in x, c_noise, label): image [N, C, H, W], noise [N], label int64 [N] -> [N, C, H, W].
 
     The image is folded into channels first and unfolded at the end: with 2x2, a quarter of the pixels for four times the
-    channels, which is what makes the network cheap.
+    channels, which is what makes the network cheap. Where a folded pixel has more values than there are features, those can't
+    tell the noise of each value, which the output has to name where it is weak: `gated` networks need not.
     """
 
     def __init__(self, config: UNetConfig):
@@ -164,6 +166,7 @@ class UNet(nn.Module):
 
         self.norm = GroupNorm(channels)
         self.out = zeroed(nn.Conv2d(channels, config.fold**2 * config.channels, 3, padding=1))
+        self.gate = zeroed(nn.Conv2d(channels, config.fold**2 * config.channels, 1)) if config.gated else None
 
     def forward(self, x: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
         embedding = self.embed1(self.noise(noise))
@@ -171,7 +174,8 @@ class UNet(nn.Module):
             embedding = embedding + self.label(label)
         embedding = F.silu(self.embed2(F.silu(embedding)))
 
-        x = self.stem(F.pixel_unshuffle(x, self.config.fold))
+        folded = F.pixel_unshuffle(x, self.config.fold)
+        x = self.stem(folded)
         skips = [x]
         for depth, blocks in enumerate(self.down):
             if depth > 0:
@@ -188,4 +192,8 @@ class UNet(nn.Module):
                 x = block(torch.cat([x, skips.pop()], dim=1), embedding)
             if depth < len(self.grow):
                 x = self.grow[depth](F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return F.pixel_shuffle(self.out(F.silu(self.norm(x))), self.config.fold)
+        x = F.silu(self.norm(x))
+        output = self.out(x)
+        if self.gate is not None:
+            output = output + self.gate(x) * folded
+        return F.pixel_shuffle(output, self.config.fold)

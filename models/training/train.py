@@ -265,7 +265,7 @@ def main() -> None:
             elif options.model == "loops":
                 pictures = Loops(options.data)
                 config = UNetConfig(channels=pictures.shape[0], labels=len(pictures.names),
-                                    widths=(32, 32) if options.smoke else (96, 160))
+                                    widths=(32, 32) if options.smoke else (96, 160), gated=True)
             else:
                 pictures = data.load(options.data, options.size)
                 config = UNetConfig(channels=pictures.shape[0], labels=len(pictures.names))

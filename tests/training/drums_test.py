@@ -12,6 +12,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models" / "training"))
 from drums import CODES, LENGTH, RATE, Drums, Pairing, Spectra, Tuned  # noqa: E402
+from evaluate_loops import steps_between  # noqa: E402
 from loops import FRAMES, Loops  # noqa: E402
 from loops import held_out as clip_held_out  # noqa: E402
 from spectral import SKIP, SpectralConfig  # noqa: E402
@@ -100,6 +101,19 @@ def test_files() -> None:
             raise AssertionError("a sound that is no second long was read")
         except SystemExit as error:
             assert "short.ogg" in str(error) and "(100,)" in str(error)
+
+
+def test_clips_that_close() -> None:
+    # A grey that rises by a sixteenth of the range a frame goes back by seven of those; opaque, of three colours of three.
+    rising = (torch.arange(FRAMES) / 8 - 1).view(1, 1, FRAMES, 1, 1).expand(2, 3, FRAMES, 4, 4)
+    moves, closes = steps_between(torch.cat([rising, torch.ones(2, 1, FRAMES, 4, 4)], dim=1))
+    assert abs(moves - 1 / 16) < 1e-6 and abs(closes - 7) < 1e-5, (moves, closes)
+    # One pixel that goes round closes as it goes on, and one that can't be seen does not move.
+    ring = torch.eye(FRAMES).view(1, 1, FRAMES, 1, FRAMES) * 2 - 1
+    moves, closes = steps_between(ring.expand(1, 4, FRAMES, 1, FRAMES))
+    assert abs(moves - 2 / FRAMES) < 1e-6 and abs(closes - 1) < 1e-6, (moves, closes)
+    moves, _ = steps_between(torch.cat([ring.expand(1, 3, FRAMES, 1, FRAMES), -torch.ones(1, 1, FRAMES, 1, FRAMES)], dim=1))
+    assert moves == 0, moves
 
 
 def test_clips() -> None:
