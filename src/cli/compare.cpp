@@ -102,14 +102,16 @@ double distance(const std::vector<Sample>& a, const std::vector<Sample>& b) {
   return std::sqrt(sum / count);
 }
 
-/// What a sample looks like; of a sound its waveform and spectrum, of music its notes.
+/// What a sample looks like; of a clip its frames, of a sound its waveform and spectrum, of music its notes.
 Picture tile_of(const Sample& sample, const ModelInfo& info) {
   const DataSpace& data = info.data;
   if (data.modality == Modality::audio) {
     return picture_of_sound(sample.values, sample.shape, data.range_low, data.range_high, data.rate,
                             sample.label ? label_text(*sample.label, info) : "");
   }
-  if (data.modality != Modality::music) return to_picture(sample.values, sample.shape, data.range_low, data.range_high);
+  if (data.modality == Modality::image) return to_picture(sample.values, sample.shape, data.range_low, data.range_high);
+  if (data.modality == Modality::video)
+    return grid(to_frames(sample.values, sample.shape, data.range_low, data.range_high), 4, 0);
   const std::vector<Note> notes =
       notes_of_roll(sample.values, sample.shape, data.range_low, data.range_high, data.roll);
   return picture_of_notes(notes, sample.shape[1], sample.shape[2], data.roll.lowest_pitch);

@@ -110,6 +110,18 @@ class Loops(unittest.TestCase):
         result = self.run_onestep("generate", "few.pt", "--seeds", "3,4", "-o", "large-clips/", "--resume", code=2)
         self.assertIn("3 times as large", result.stderr)
 
+    def test_compare(self):
+        wanted = self.drawn("few.pt", "--seeds", 3)[0]
+        self.run_onestep("compare", "few.pt", "few.pt", "--seeds", 3, "-o", "a.png")
+        with Image.open(self.folder / "a.png") as image:
+            sheet = numpy.asarray(image)
+        scale = 17  # of a tile about 84 pixels high
+        frame = wanted[0].repeat(scale, axis=0).repeat(scale, axis=1)
+        rows, columns = sheet.shape[0] - frame.shape[0] + 1, sheet.shape[1] - frame.shape[1] + 1
+        starts = [(y, x) for y in range(rows) for x in range(columns) if (sheet[y, x] == frame[0, 0]).all()]
+        found = [1 for y, x in starts if (sheet[y:y + len(frame):scale, x:x + frame.shape[1]:scale] == wanted[0]).all()]
+        self.assertGreaterEqual(len(found), 2, "the first frame stands in both rows")
+
     def test_sheet(self):
         wanted = self.drawn("few.pt", "--seeds", "3,9")
         self.run_onestep("generate", "few.pt", "--seeds", "3,9", "--sheet", "-o", "sheet.png")
