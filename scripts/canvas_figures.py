@@ -2,7 +2,6 @@
 """Runs the commands of docs/canvas.md, looks whether what they say is true, and draws its figure: .venv/bin/python
 scripts/canvas_figures.py [FOLDER [ONESTEP]]. Without a folder, docs; without a program, build/src/onestep."""
 
-import re
 import shlex
 import subprocess
 import sys
@@ -12,14 +11,11 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from document import commands_of, folder, onestep
+
 GAP, PAPER = 20, 255
 
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
-onestep = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "build/src/onestep").resolve()
-commands = re.findall(r"^    onestep (.*?)(?:\s+#.*)?$", (ROOT / "docs/canvas.md").read_text(), re.MULTILINE)
-if len(commands) < 5:
-    sys.exit("docs/canvas.md has lost its commands")
+commands = commands_of("canvas.md", 5)
 with tempfile.TemporaryDirectory() as temporary:
     for command in commands:
         if "MODEL" in command:

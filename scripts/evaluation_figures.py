@@ -2,20 +2,15 @@
 """Runs the commands of docs/evaluation.md and draws its pictures: .venv/bin/python scripts/evaluation_figures.py [FOLDER [ONESTEP]].
 Without a folder, docs; without a program, build/src/onestep. With a folder, as the tests run it, of fewer samples."""
 
-import re
 import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from document import ROOT, commands_of, folder, onestep
 
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
-onestep = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "build/src/onestep").resolve()
-commands = re.findall(r"^    (\.venv/bin/python|onestep) (.*)$", (ROOT / "docs/evaluation.md").read_text(), re.MULTILINE)
-if len(commands) < 5:
-    sys.exit("docs/evaluation.md has lost its commands")
+commands = commands_of("evaluation.md", 5, r"^    (\.venv/bin/python|onestep) (.*)$")
 with tempfile.TemporaryDirectory() as temporary:
     for program, text in commands:
         arguments = shlex.split(text)

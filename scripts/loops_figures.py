@@ -3,7 +3,6 @@
 scripts/loops_figures.py [FOLDER [ONESTEP]]. Without a folder, docs; without a program, build/src/onestep."""
 
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -12,14 +11,11 @@ from pathlib import Path
 
 from PIL import Image, ImageSequence
 
-ROOT = Path(__file__).resolve().parents[1]
+from document import commands_of, folder, onestep
+
 SCALE, PAPER = 2, (94, 102, 114)
 
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
-onestep = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "build/src/onestep").resolve()
-commands = re.findall(r"^    onestep (.*?)(?:\s+#.*)?$", (ROOT / "docs/loops.md").read_text(), re.MULTILINE)
-if len(commands) < 5:
-    sys.exit("docs/loops.md has lost its commands")
+commands = commands_of("loops.md", 5)
 with tempfile.TemporaryDirectory() as temporary:
     here = Path(temporary)
     for command in commands:

@@ -3,7 +3,6 @@
 [MODEL]]]. Without a folder, docs; without a program, build/src/onestep; a model stands in for songs. Needs Debian's midicsv."""
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -13,14 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from document import ROOT, commands_of, folder, onestep
 
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
-onestep = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "build/src/onestep").resolve()
+
 model = Path(sys.argv[3]).resolve() if len(sys.argv) > 3 else None
-commands = re.findall(r"^    onestep (.*?)(?:\s+#.*)?$", (ROOT / "docs/music.md").read_text(), re.MULTILINE)
-if len(commands) < 7:
-    sys.exit("docs/music.md has lost its commands")
+commands = commands_of("music.md", 7)
 
 
 def voice(file: Path) -> set[tuple[str, ...]]:

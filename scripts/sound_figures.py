@@ -2,7 +2,6 @@
 """Runs the commands of docs/sound.md, and draws its figures: .venv/bin/python scripts/sound_figures.py [FOLDER [ONESTEP]]. Without a
 folder, docs; without a program, build/src/onestep."""
 
-import re
 import shlex
 import subprocess
 import sys
@@ -13,13 +12,9 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from document import commands_of, folder, onestep
 
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs"
-onestep = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "build/src/onestep").resolve()
-commands = re.findall(r"^    onestep (.*?)(?:\s+#.*)?$", (ROOT / "docs/sound.md").read_text(), re.MULTILINE)
-if len(commands) < 9:
-    sys.exit("docs/sound.md has lost its commands")
+commands = commands_of("sound.md", 9)
 
 
 def picture(file: Path) -> Image.Image:
